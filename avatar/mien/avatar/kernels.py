@@ -55,6 +55,39 @@ def _kernel(signature: str) -> Callable[[Callable[..., Any]], Callable[..., Any]
     return compile_function
 
 
+@njit(inline="always")
+def _covariance(quats: Any, scales: Any, i: int, x_row: Any, y_row: Any) -> Any:
+    """Gives xx, xy, yy of the projected and blurred covariance; rows are those of J R_view."""
+    w, x = np.float64(quats[i, 0]), np.float64(quats[i, 1])
+    y, z = np.float64(quats[i, 2]), np.float64(quats[i, 3])
+    k = 2.0 / max(w * w + x * x + y * y + z * z, 1e-24)
+    axes = (
+        (1.0 - k * (y * y + z * z), k * (x * y + w * z), k * (x * z - w * y)),
+        (k * (x * y - w * z), 1.0 - k * (x * x + z * z), k * (y * z + w * x)),
+        (k * (x * z + w * y), k * (y * z - w * x), 1.0 - k * (x * x + y * y)),
+    )
+    xx, xy, yy = BLUR, 0.0, BLUR
+    for n in range(3):
+        scale, axis = np.float64(scales[i, n]), axes[n]
+        along_x = (x_row[0] * axis[0] + x_row[1] * axis[1] + x_row[2] * axis[2]) * scale
+        along_y = (y_row[0] * axis[0] + y_row[1] * axis[1] + y_row[2] * axis[2]) * scale
+        xx += along_x * along_x
+        xy += along_x * along_y
+        yy += along_y * along_y
+    return xx, xy, yy
+
+
+@njit(inline="always")
+def _reach(center: float, radius: float, size: int) -> Any:
+    """Gives the first pixel and the one after the last whose centers are in reach.
+
+    Widened by 0.001 px against rounding; the blend then decides pixel by pixel.
+    """
+    low = min(max(center - radius - 0.501, -1.0), 1.0 * size)
+    high = min(max(center + radius - 0.499, -1.0), 1.0 * size)
+    return max(int(math.ceil(low)), 0), min(int(math.floor(high)), size - 1) + 1
+
+
 @_kernel(
     "void(f4[:,::1], f4[:,::1], f4[:,::1], f4[::1], f4[:,::1], f8[:,::1], f8[:,::1],"
     "i8, i8, i8, i8, f4[:,::1], u4[::1], i4[:,::1])"
@@ -63,90 +96,49 @@ def project(
     means: Any, quats: Any, scales: Any, opacities: Any, colors: Any, view: Any, intrinsics: Any,
     width: int, height: int, start: int, stop: int, splats: Any, keys: Any, rects: Any,
 ) -> None:  # fmt: skip
-    """Projects Gaussians `start` to `stop`: fills `splats`, depth `keys`, tile `rects`.
+    """Projects Gaussians `start` to `stop` as `reference.project` does.
 
-    Args:
-        means: Centers, with `quats`, `scales`, `opacities`, `colors` as in `Gaussians`.
-        quats: See `means`.
-        scales: See `means`.
-        opacities: See `means`.
-        colors: See `means`.
-        view: World to camera, `[4, 4]`.
-        intrinsics: `[3, 3]`, px.
-        width: Of the image, px.
-        height: Of the image, px.
-        start: First Gaussian of this share.
-        stop: First Gaussian after it.
-        splats: Out, `[N, 12]`.
-        keys: Out, `[N]`: the bits of the float32 depth, which sort as it does; or `HIDDEN`.
-        rects: Out, `[N, 4]`: first and after-last tile in x, then in y.
+    The first five arguments are as in `Gaussians`; `view [4, 4]` is world to camera.
+    Fills rows of `splats`; of `keys [N]` with the bits of the float32 depth (they sort as it
+    does) or `HIDDEN`; of `rects [N, 4]` with the first and after-last tile in x, then in y.
     """
     fx, fy, cx, cy = intrinsics[0, 0], intrinsics[1, 1], intrinsics[0, 2], intrinsics[1, 2]
-    low_x, high_x = -(cx + 0.15 * width) / fx, (1.15 * width - cx) / fx
-    low_y, high_y = -(cy + 0.15 * height) / fy, (1.15 * height - cy) / fy
-    r00, r01, r02 = view[0, 0], view[0, 1], view[0, 2]
-    r10, r11, r12 = view[1, 0], view[1, 1], view[1, 2]
-    r20, r21, r22 = view[2, 0], view[2, 1], view[2, 2]
+    low_u, high_u = -(cx + 0.15 * width) / fx, (1.15 * width - cx) / fx
+    low_v, high_v = -(cy + 0.15 * height) / fy, (1.15 * height - cy) / fy
+    r0 = (view[0, 0], view[0, 1], view[0, 2])
+    r1 = (view[1, 0], view[1, 1], view[1, 2])
+    r2 = (view[2, 0], view[2, 1], view[2, 2])
     for i in range(start, stop):
         keys[i] = HIDDEN
         px, py, pz = np.float64(means[i, 0]), np.float64(means[i, 1]), np.float64(means[i, 2])
-        z = r20 * px + r21 * py + r22 * pz + view[2, 3]
+        z = r2[0] * px + r2[1] * py + r2[2] * pz + view[2, 3]
         opacity = np.float64(opacities[i])
         if z < NEAR or opacity < ALPHA_MIN:
             continue
-        x = r00 * px + r01 * py + r02 * pz + view[0, 3]
-        y = r10 * px + r11 * py + r12 * pz + view[1, 3]
-        u, v = x / z, y / z
+        u = (r0[0] * px + r0[1] * py + r0[2] * pz + view[0, 3]) / z
+        v = (r1[0] * px + r1[1] * py + r1[2] * pz + view[1, 3]) / z
         center_x, center_y = fx * u + cx, fy * v + cy
-        u, v = min(max(u, low_x), high_x), min(max(v, low_y), high_y)
-        # Rows of the Jacobian times the view rotation: J R, [2, 3].
+        u, v = min(max(u, low_u), high_u), min(max(v, low_v), high_v)
         gx, gy = fx / z, fy / z
-        j00, j01, j02 = gx * (r00 - u * r20), gx * (r01 - u * r21), gx * (r02 - u * r22)
-        j10, j11, j12 = gy * (r10 - v * r20), gy * (r11 - v * r21), gy * (r12 - v * r22)
-        w, qx, qy, qz = (
-            np.float64(quats[i, 0]), np.float64(quats[i, 1]),
-            np.float64(quats[i, 2]), np.float64(quats[i, 3]),
-        )  # fmt: skip
-        k = 2.0 / max(w * w + qx * qx + qy * qy + qz * qz, 1e-24)
-        s0, s1, s2 = np.float64(scales[i, 0]), np.float64(scales[i, 1]), np.float64(scales[i, 2])
-        a0, a1, a2 = 1 - k * (qy * qy + qz * qz), k * (qx * qy + w * qz), k * (qx * qz - w * qy)
-        b0, b1, b2 = k * (qx * qy - w * qz), 1 - k * (qx * qx + qz * qz), k * (qy * qz + w * qx)
-        c0, c1, c2 = k * (qx * qz + w * qy), k * (qy * qz - w * qx), 1 - k * (qx * qx + qy * qy)
-        m00 = (j00 * a0 + j01 * a1 + j02 * a2) * s0
-        m01 = (j00 * b0 + j01 * b1 + j02 * b2) * s1
-        m02 = (j00 * c0 + j01 * c1 + j02 * c2) * s2
-        m10 = (j10 * a0 + j11 * a1 + j12 * a2) * s0
-        m11 = (j10 * b0 + j11 * b1 + j12 * b2) * s1
-        m12 = (j10 * c0 + j11 * c1 + j12 * c2) * s2
-        xx = m00 * m00 + m01 * m01 + m02 * m02 + BLUR
-        xy = m00 * m10 + m01 * m11 + m02 * m12
-        yy = m10 * m10 + m11 * m11 + m12 * m12 + BLUR
-        inverse = 1.0 / (xx * yy - xy * xy)
-        reach = 2.0 * math.log(opacity / ALPHA_MIN)
-        reach_x, reach_y = math.sqrt(reach * xx), math.sqrt(reach * yy)
-        if (
-            center_x + reach_x < 0.5 or center_x - reach_x > width - 0.5
-            or center_y + reach_y < 0.5 or center_y - reach_y > height - 0.5
-        ):  # fmt: skip
-            continue
-        # Bounds of the ellipse where alpha reaches ALPHA_MIN, widened against rounding.
-        left = max(int(math.ceil(center_x - reach_x - 0.501)), 0)
-        right = min(int(math.floor(center_x + reach_x - 0.499)), width - 1)
-        top = max(int(math.ceil(center_y - reach_y - 0.501)), 0)
-        bottom = min(int(math.floor(center_y + reach_y - 0.499)), height - 1)
-        if left > right or top > bottom:
+        x_row = (gx * (r0[0] - u * r2[0]), gx * (r0[1] - u * r2[1]), gx * (r0[2] - u * r2[2]))
+        y_row = (gy * (r1[0] - v * r2[0]), gy * (r1[1] - v * r2[1]), gy * (r1[2] - v * r2[2]))
+        xx, xy, yy = _covariance(quats, scales, i, x_row, y_row)
+        radius = math.sqrt(2.0 * math.log(opacity / ALPHA_MIN))  # sigmas to where alpha fades
+        left, right = _reach(center_x, radius * math.sqrt(xx), width)
+        top, bottom = _reach(center_y, radius * math.sqrt(yy), height)
+        if left >= right or top >= bottom:
             continue
         keys[i] = _F(z).view(np.uint32)
-        rects[i, 0], rects[i, 1] = left // TILE, right // TILE + 1
-        rects[i, 2], rects[i, 3] = top // TILE, bottom // TILE + 1
+        rects[i, 0], rects[i, 1] = left // TILE, (right - 1) // TILE + 1
+        rects[i, 2], rects[i, 3] = top // TILE, (bottom - 1) // TILE + 1
+        log_inverse = _LOG2_E / (xx * yy - xy * xy)
         splats[i, 0], splats[i, 1] = center_x, center_y
-        splats[i, 2] = -0.5 * _LOG2_E * yy * inverse
-        splats[i, 3] = _LOG2_E * xy * inverse
-        splats[i, 4] = -0.5 * _LOG2_E * xx * inverse
+        splats[i, 2], splats[i, 4] = -0.5 * yy * log_inverse, -0.5 * xx * log_inverse
+        splats[i, 3] = xy * log_inverse
         splats[i, 5] = math.log(opacity) * _LOG2_E
         splats[i, 6], splats[i, 7], splats[i, 8] = colors[i, 0], colors[i, 1], colors[i, 2]
-        splats[i, 9], splats[i, 10] = top, bottom + 1
-        splats[i, 11] = 1.0 / (_LOG2_E * yy * inverse)
+        splats[i, 9], splats[i, 10] = top, bottom
+        splats[i, 11] = 1.0 / (yy * log_inverse)
 
 
 @_kernel("i8(u4[::1], i4[::1], u4[::1], i4[::1], u4[::1])")
@@ -184,33 +176,38 @@ def sort_by_depth(keys: Any, order: Any, order_keys: Any, spare: Any, spare_keys
     return count
 
 
-@_kernel("i8(i4[::1], i8, i4[:,::1], i8, i8[::1])")
-def count_tiles(order: Any, count: int, rects: Any, tiles_x: int, starts: Any) -> int:
+@_kernel("i8(u4[::1], i4[:,::1], i8, i8[::1])")
+def count_tiles(keys: Any, rects: Any, tiles_x: int, starts: Any) -> int:
     """Counts the Gaussians of each tile: `starts[t]` to `starts[t + 1]` will be its entries.
 
     Returns:
         The number of entries in all.
     """
     starts[:] = 0
-    for rank in range(count):
-        i = order[rank]
-        for ty in range(rects[i, 2], rects[i, 3]):
-            for tx in range(rects[i, 0], rects[i, 1]):
-                starts[ty * tiles_x + tx + 1] += 1
+    for i in range(keys.shape[0]):
+        if keys[i] != HIDDEN:
+            for ty in range(rects[i, 2], rects[i, 3]):
+                for tx in range(rects[i, 0], rects[i, 1]):
+                    starts[ty * tiles_x + tx + 1] += 1
     for tile in range(starts.shape[0] - 1):
         starts[tile + 1] += starts[tile]
     return starts[-1]  # type: ignore[no-any-return]
 
 
-@_kernel("void(i4[::1], i8, i4[:,::1], i8, i8[::1], i4[::1])")
+@_kernel("void(i4[::1], i8, i4[:,::1], i8, i8[::1], i8, i8, i4[::1])")
 def fill_tiles(
-    order: Any, count: int, rects: Any, tiles_x: int, starts: Any, entries: Any
-) -> None:
-    """Lists the Gaussians of each tile in `entries`, nearest first."""
+    order: Any, count: int, rects: Any, tiles_x: int, starts: Any,
+    first: int, step: int, entries: Any,
+) -> None:  # fmt: skip
+    """Lists the Gaussians of each tile in `entries`, nearest first.
+
+    Covers the tile rows `first`, `first + step`, ...
+    """
     cursor = starts.copy()
     for rank in range(count):
         i = order[rank]
-        for ty in range(rects[i, 2], rects[i, 3]):
+        top = rects[i, 2]
+        for ty in range(top + (first - top) % step, rects[i, 3], step):
             for tx in range(rects[i, 0], rects[i, 1]):
                 tile = ty * tiles_x + tx
                 entries[cursor[tile]] = i
@@ -232,66 +229,76 @@ def _exp2(power: Any) -> Any:
     return value * np.int32((whole + np.int32(127)) << np.int32(23)).view(np.float32)
 
 
+@njit(inline="always")
+def _blend_row(
+    pixels: Any, row: Any, level: Any, slope: Any, a: Any, dx: Any, red: Any, green: Any, blue: Any
+) -> None:
+    """Blends one Gaussian into the 16 pixels of a tile's row, without a branch: it vectorizes.
+
+    `pixels` holds the transmittance, then the three colors, of one tile. The transmittance of
+    a finished pixel is stored negative: behind any further Gaussian it is below the limit too.
+    """
+    for column in range(_U(TILE)):
+        at = row + column
+        x = dx + _F(np.int32(column))
+        alpha = min(_exp2(max(level + x * (slope + a * x), _F(-20.0))), _F(ALPHA_MAX))
+        through = pixels[at]
+        behind = through - through * alpha
+        is_drawn = alpha >= _F(ALPHA_MIN)
+        is_open = is_drawn & (behind > _F(TRANSMITTANCE_MIN))
+        weight = through - behind if is_open else _F(0.0)
+        pixels[at] = behind if is_open else (-abs(through) if is_drawn else through)
+        pixels[at + _U(_PIXELS)] += weight * red
+        pixels[at + _U(2 * _PIXELS)] += weight * green
+        pixels[at + _U(3 * _PIXELS)] += weight * blue
+
+
+@njit(inline="always")
+def _is_finished(pixels: Any) -> Any:
+    most = _F(-1.0)
+    for at in range(_U(_PIXELS)):
+        most = max(most, pixels[at])
+    return most < _F(0.0)
+
+
+@njit(inline="always")
+def _write_tile(pixels: Any, y0: int, x0: int, background: Any, image: Any, alpha: Any) -> None:
+    for y in range(min(TILE, alpha.shape[0] - y0)):
+        for x in range(min(TILE, alpha.shape[1] - x0)):
+            at = _U(y * TILE + x)
+            through = abs(pixels[at])
+            alpha[y0 + y, x0 + x] = _F(1.0) - through
+            for channel in range(3):
+                color = pixels[at + _U((channel + 1) * _PIXELS)]
+                image[y0 + y, x0 + x, channel] = color + through * background[channel]
+
+
 @_kernel("void(f4[:,::1], i8[::1], i4[::1], i8, i8, f4[::1], f4[:,:,::1], f4[:,::1])")
 def blend(
     splats: Any, starts: Any, entries: Any, first: int, step: int,
     background: Any, image: Any, alpha: Any,
 ) -> None:  # fmt: skip
     """Draws tiles `first`, `first + step`, ... into `image [H, W, 3]` and `alpha [H, W]`."""
-    height, width = alpha.shape
-    tiles_x = (width + TILE - 1) // TILE
-    # Transmittance, then the three colors, of one tile. A finished pixel's transmittance is
-    # stored negative: what would be left behind any further Gaussian is then below the limit.
-    tile_pixels = np.empty(4 * _PIXELS, np.float32)
+    tiles_x = (alpha.shape[1] + TILE - 1) // TILE
+    pixels = np.empty(4 * _PIXELS, np.float32)
     for tile in range(first, starts.shape[0] - 1, step):
         tile_y = tile // tiles_x
         y0, x0 = tile_y * TILE, (tile - tile_y * tiles_x) * TILE
-        tile_pixels[:_PIXELS] = _F(1.0)
-        tile_pixels[_PIXELS:] = _F(0.0)
-        rows, columns = min(TILE, height - y0), min(TILE, width - x0)
-        first_x, last_x = _F(x0) + _F(0.5), _F(x0) + _F(TILE - 0.5)
+        pixels[:_PIXELS] = _F(1.0)
+        pixels[_PIXELS:] = _F(0.0)
         for entry in range(starts[tile], starts[tile + 1]):
             i = _U(entries[entry])
             a, b, c, level = splats[i, 2], splats[i, 3], splats[i, 4], splats[i, 5]
             red, green, blue = splats[i, 6], splats[i, 7], splats[i, 8]
-            start_dx = first_x - splats[i, 0]
-            end_dx = last_x - splats[i, 0]
-            for y in range(max(int(splats[i, 9]) - y0, 0), min(int(splats[i, 10]) - y0, rows)):
-                dy = _F(y0 + y) + _F(0.5) - splats[i, 1]
-                slope = b * dy
-                row_level = level + c * dy * dy
-                peak_dx = min(max(splats[i, 11] * slope, start_dx), end_dx)
-                if row_level + peak_dx * (slope + a * peak_dx) < _LOG2_ALPHA_MIN:
-                    continue
-                row = _U(y * TILE)
-                for column in range(_U(TILE)):
-                    at = row + column
-                    dx = start_dx + _F(np.int32(column))
-                    power = max(row_level + dx * (slope + a * dx), _F(-20.0))
-                    alpha_here = min(_exp2(power), _F(ALPHA_MAX))
-                    through = tile_pixels[at]
-                    behind = through - through * alpha_here
-                    is_drawn = alpha_here >= _F(ALPHA_MIN)
-                    is_open = is_drawn & (behind > _F(TRANSMITTANCE_MIN))
-                    weight = through - behind if is_open else _F(0.0)
-                    closed = -abs(through) if is_drawn else through
-                    tile_pixels[at] = behind if is_open else closed
-                    tile_pixels[at + _U(_PIXELS)] += weight * red
-                    tile_pixels[at + _U(2 * _PIXELS)] += weight * green
-                    tile_pixels[at + _U(3 * _PIXELS)] += weight * blue
-            if (entry - starts[tile]) % 16 == 15:
-                most = _F(-1.0)
-                for at in range(_U(_PIXELS)):
-                    most = max(most, tile_pixels[at])
-                if most < _F(0.0):
-                    break
-        for y in range(rows):
-            for x in range(columns):
-                pixel = _U(y * TILE + x)
-                through = abs(tile_pixels[pixel])
-                alpha[y0 + y, x0 + x] = _F(1.0) - through
-                for channel in range(3):
-                    image[y0 + y, x0 + x, channel] = (
-                        tile_pixels[pixel + _U((channel + 1) * _PIXELS)]
-                        + through * background[channel]
-                    )
+            first_dx = _F(x0) + _F(0.5) - splats[i, 0]
+            top, bottom = int(splats[i, 9]), int(splats[i, 10])
+            for y in range(max(top, y0), min(bottom, y0 + TILE)):
+                dy = _F(y) + _F(0.5) - splats[i, 1]
+                slope, row_level = b * dy, level + c * dy * dy
+                peak = min(max(splats[i, 11] * slope, first_dx), first_dx + _F(TILE - 1))
+                if row_level + peak * (slope + a * peak) >= _LOG2_ALPHA_MIN - _F(1e-4):
+                    row = _U((y - y0) * TILE)
+                    _blend_row(pixels, row, row_level, slope, a, first_dx, red, green, blue)
+            if (entry - starts[tile]) % 16 == 15 and _is_finished(pixels):
+                break
+        _write_tile(pixels, y0, x0, background, image, alpha)

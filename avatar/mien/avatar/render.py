@@ -128,7 +128,7 @@ class _Canvas:
         count = len(gaussians)
         splats, keys = self.splats[:count], self.keys[:count]
         self._project(gaussians, camera, splats, keys, shares)
-        self._bin(camera, keys, count)
+        self._bin(camera, keys, shares)
         image, alpha = self._blend(splats, camera, background, shares)
         depth = None
         if with_depth:
@@ -159,19 +159,25 @@ class _Canvas:
             shares,
         )
 
-    def _bin(self, camera: Camera, keys: Any, count: int) -> None:
+    def _bin(self, camera: Camera, keys: Any, shares: int) -> None:
         from mien.avatar import kernels
 
         tiles_x, tiles_y = -(-camera.width // kernels.TILE), -(-camera.height // kernels.TILE)
         if len(self.starts) != tiles_x * tiles_y + 1:
             self.starts = np.empty(tiles_x * tiles_y + 1, np.int64)
+        count = len(keys)
         scratch = (self.order_keys[:count], self.spare[:count], self.spare_keys[:count])
         order = self.order[:count]
         drawn = kernels.sort_by_depth(keys, order, *scratch)
-        entries = kernels.count_tiles(order, drawn, self.rects, tiles_x, self.starts)
+        entries = kernels.count_tiles(keys, self.rects, tiles_x, self.starts)
         if entries > len(self.entries):
             self.entries = np.empty(entries + entries // 4, np.int32)
-        kernels.fill_tiles(order, drawn, self.rects, tiles_x, self.starts, self.entries)
+        where = (self.rects, tiles_x, self.starts)
+        _run(
+            lambda k: kernels.fill_tiles(order, drawn, *where, k, shares, self.entries),
+            shares,
+            shares,
+        )
 
     def _blend(
         self, splats: Any, camera: Camera, background: Sequence[float], shares: int
