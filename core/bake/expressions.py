@@ -1,0 +1,66 @@
+"""The ARKit units as expression components, jaw and gaze as joints with correctives."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from bake.makehuman import Array, Ids, read_target
+from mien.arkit import EXPR_NAMES, JAW_OPEN_RADIANS
+
+SIDES = {"left": "Left", "right": "Right"}
+
+
+def read_units(root: Path, num_vertices: int, keep: Ids) -> dict[str, Array]:
+    """Read all 52 ARKit units, name -> offsets `[V, 3]` in metres."""
+    folder = root / "faceunits01/targets/faceunits"
+    return {
+        path.stem: read_target(path, num_vertices)[keep] for path in sorted(folder.glob("*.target"))
+    }
+
+
+def rotation_x(angle: float) -> Array:
+    """Rotate about +X by `angle` radians."""
+    cosine, sine = np.cos(angle), np.sin(angle)
+    return np.array([[1, 0, 0], [0, cosine, -sine], [0, sine, cosine]])
+
+
+@dataclass(frozen=True)
+class RigidTurn:
+    """A turn of `angle` radians about the axis +X through `center` `[3]`."""
+
+    angle: float
+    center: Array
+
+
+def fit_turn_about_x(before: Array, after: Array) -> RigidTurn:
+    """Fit the turn about +X that maps `before [N, 3]` to `after [N, 3]`."""
+    a, b = before - before.mean(0), after - after.mean(0)
+    sine = (a[:, 1] * b[:, 2] - a[:, 2] * b[:, 1]).sum()
+    cosine = (a[:, 1] * b[:, 1] + a[:, 2] * b[:, 2]).sum()
+    angle = float(np.arctan2(sine, cosine))
+    plane = np.eye(2) - rotation_x(angle)[1:, 1:]
+    shift = after.mean(0)[1:] - rotation_x(angle)[1:, 1:] @ before.mean(0)[1:]
+    center = np.linalg.solve(plane, shift)
+    return RigidTurn(angle, np.array([0.0, *center]))
+
+
+def jaw_corrective(template: Array, jaw_open: Array, weight: Array, center: Array) -> Array:
+    """Give the rest offset that makes the jaw turned by `JAW_OPEN_RADIANS` equal the unit jawOpen.
+
+    Posed, a vertex is ``M (v + o) + w (I - R) c`` with ``M = (1 - w) I + w R``; solve for ``o``.
+    """
+    turn = rotation_x(JAW_OPEN_RADIANS)
+    matrices = (1 - weight)[:, None, None] * np.eye(3) + weight[:, None, None] * turn
+    goal = template + jaw_open - weight[:, None] * ((np.eye(3) - turn) @ center)
+    return np.linalg.solve(matrices, goal[:, :, None])[:, :, 0] - template
+
+
+def feature_row(joint: int, row: int, column: int) -> int:
+    """Give the pose feature's index of one entry of `R - I` (joint 0 has none)."""
+    return 9 * (joint - 1) + 3 * row + column
+
+
+def expression_matrix(units: dict[str, Array]) -> Array:
+    """Stack the 43 components in their order, `[V, 3, 43]`."""
+    return np.stack([units[name] for name in EXPR_NAMES], axis=-1)
