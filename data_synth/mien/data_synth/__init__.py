@@ -1,0 +1,1 @@
+"""Text and motion made together: a lexicon, performances of it, and the words for them."""
