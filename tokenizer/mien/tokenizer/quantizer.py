@@ -1,0 +1,154 @@
+"""Vector quantizers behind one interface: vectors in, one integer a frame out."""
+
+import math
+from dataclasses import dataclass
+from typing import Literal, assert_never
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from vector_quantize_pytorch import FSQ, ResidualVQ, VectorQuantize
+
+QuantizerKind = Literal["vq", "fsq", "rvq"]
+
+
+@dataclass(frozen=True)
+class QuantizerConfig:
+    """Which quantizer, and its sizes.
+
+    Attributes:
+        kind: "vq": one codebook, moving averages; "fsq": a fixed grid; "rvq": a chain of codebooks.
+        dim: Width of a code.
+        codebook_size: Codes of the codebook (of each one in a chain).
+        levels: Grid steps of each dimension ("fsq" only).
+        num_quantizers: Codebooks in the chain ("rvq" only).
+        decay: Decay of the moving averages.
+        dead_code_threshold: A code whose moving average of uses a batch falls under this is
+            replaced by a vector of the batch.
+        commitment_weight: Weight of the commitment loss.
+    """
+
+    kind: QuantizerKind = "vq"
+    dim: int = 32
+    codebook_size: int = 2048
+    levels: tuple[int, ...] = (8, 8, 6, 5)
+    num_quantizers: int = 2
+    decay: float = 0.99
+    dead_code_threshold: float = 0.05
+    commitment_weight: float = 0.25
+
+    def __post_init__(self) -> None:
+        if self.kind not in ("vq", "fsq", "rvq"):
+            raise ValueError(f"`kind` must be 'vq', 'fsq' or 'rvq', got {self.kind!r}.")
+        if self.codebook_size < 2 or self.dim < 1 or self.num_quantizers < 1:
+            raise ValueError(
+                "`codebook_size` must be >= 2, `dim` and `num_quantizers` >= 1, got "
+                f"{self.codebook_size}, {self.dim}, {self.num_quantizers}."
+            )
+
+    @property
+    def num_indices(self) -> int:
+        """How many different integers the quantizer gives."""
+        match self.kind:
+            case "vq":
+                return self.codebook_size
+            case "fsq":
+                return math.prod(self.levels)
+            case "rvq":
+                return self.codebook_size**self.num_quantizers
+            case _:
+                assert_never(self.kind)
+
+
+class Quantizer(nn.Module):
+    """Maps vectors to the nearest codes, and integers back to codes."""
+
+    def __init__(self, config: QuantizerConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.inner = _build(config)
+
+    def forward(
+        self, x: Float[Tensor, "b t d"]
+    ) -> tuple[Float[Tensor, "b t d"], Int[Tensor, "b t"], Float[Tensor, ""]]:
+        """Give the quantized vectors (gradient passes through), indices, commitment loss."""
+        if self.config.kind == "fsq":
+            quantized, indices = self.inner(x)
+            return quantized, indices.long(), x.new_zeros(())
+        quantized, indices, losses = self.inner(x)
+        if self.config.kind == "rvq":
+            indices = self._join(indices)
+        return quantized, indices, losses.sum()
+
+    def lookup(self, indices: Int[Tensor, "*b"]) -> Float[Tensor, "*b d"]:
+        """Give the codes of indices.
+
+        Raises:
+            ValueError: If an index is outside `0 .. num_indices - 1`.
+        """
+        self.check(indices)
+        flat = indices.reshape(1, -1)
+        match self.config.kind:
+            case "vq":
+                codes = self.inner.get_output_from_indices(flat)
+            case "fsq":
+                codes = self.inner.indices_to_codes(flat)
+            case "rvq":
+                codes = self.inner.get_output_from_indices(self._split(flat))
+            case _:
+                assert_never(self.config.kind)
+        found: Tensor = codes.reshape(*indices.shape, self.config.dim)
+        return found
+
+    def freeze(self) -> None:
+        """Keep the codes as they are from now on, in training too."""
+        layers = self.inner.layers if self.config.kind == "rvq" else [self.inner]
+        for layer in layers:
+            if isinstance(layer, VectorQuantize):
+                layer.freeze_codebook = True
+
+    def check(self, indices: Int[Tensor, "*b"]) -> None:
+        """Refuse indices outside the codebook with a ValueError."""
+        size = self.config.num_indices
+        outside = (indices < 0) | (indices >= size)
+        if bool(outside.any()):
+            bad = int(indices[outside][0])
+            raise ValueError(f"`indices` must be in 0..{size - 1}, got {bad}.")
+
+    def _radix(self, device: torch.device) -> Tensor:
+        powers = torch.arange(self.config.num_quantizers, device=device)
+        return torch.full_like(powers, self.config.codebook_size) ** powers
+
+    def _join(self, indices: Int[Tensor, "b t q"]) -> Int[Tensor, "b t"]:
+        return (indices * self._radix(indices.device)).sum(-1)
+
+    def _split(self, indices: Int[Tensor, "b t"]) -> Int[Tensor, "b t q"]:
+        digits = torch.div(indices[..., None], self._radix(indices.device), rounding_mode="floor")
+        return digits % self.config.codebook_size
+
+
+def _build(config: QuantizerConfig) -> nn.Module:
+    match config.kind:
+        case "vq":
+            return VectorQuantize(
+                dim=config.dim,
+                codebook_size=config.codebook_size,
+                decay=config.decay,
+                kmeans_init=True,
+                threshold_ema_dead_code=config.dead_code_threshold,
+                commitment_weight=config.commitment_weight,
+            )
+        case "fsq":
+            return FSQ(levels=list(config.levels), dim=config.dim)
+        case "rvq":
+            return ResidualVQ(
+                dim=config.dim,
+                num_quantizers=config.num_quantizers,
+                codebook_size=config.codebook_size,
+                decay=config.decay,
+                kmeans_init=True,
+                threshold_ema_dead_code=config.dead_code_threshold,
+                commitment_weight=config.commitment_weight,
+            )
+        case _:
+            assert_never(config.kind)

@@ -1,0 +1,88 @@
+"""Decode tokens as they come, one frame at a time, with a bounded delay."""
+
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+from mien.motion import Motion
+from mien.rotations import rotmat_to_rotvec
+from mien.tokenizer.features import HeadFrames
+from mien.tokenizer.vqvae import Codec
+
+
+class TokenStreamer:
+    """Turns tokens into motion as they come; the frame of a token follows `look_ahead` later.
+
+    Each frame is computed by itself with the same operations on the same shapes, however the
+    tokens are cut into chunks, so any chunking gives the same bits as decoding all at once.
+    """
+
+    def __init__(self, codec: Codec, fps: float) -> None:
+        self.look_ahead = codec.decoder.right
+        self._codec = codec
+        self._fps = fps
+        self._histories: list[Tensor] | None = None
+        self._last: Tensor | None = None
+        self._pending = 0  # frames the decoder owes: at most look_ahead
+        self._finished = False
+
+    @torch.no_grad()
+    def push(self, indices: Int[Tensor, "t"] | Sequence[int]) -> Motion | None:
+        """Take the next tokens; give the frames that are ready, or None.
+
+        Raises:
+            ValueError: If the stream is finished or an index is outside the codebook.
+        """
+        if self._finished:
+            raise ValueError("This stream is finished; make a new one with `streamer()`.")
+        tokens = torch.as_tensor(indices, dtype=torch.long).reshape(-1)
+        self._codec.quantizer.check(tokens)
+        frames = [frame for t in tokens if (frame := self._advance(t)) is not None]
+        return motion_of(frames, self._fps) if frames else None
+
+    @torch.no_grad()
+    def finish(self) -> Motion | None:
+        """End the stream as if the last token repeated; give the frames still owed, or None."""
+        self._finished = True
+        if self._last is None:
+            return None
+        owed = self._pending
+        hidden = [self._step(self._last) for _ in range(self.look_ahead)]
+        frames = [self._read(frame) for frame in hidden[self.look_ahead - owed :]]
+        return motion_of(frames, self._fps) if frames else None
+
+    def _advance(self, token: Tensor) -> HeadFrames | None:
+        self._last = self._codec.from_code(self._codec.quantizer.lookup(token[None]))
+        if self._histories is None:
+            self._histories = self._codec.decoder.start(self._last)
+        hidden = self._step(self._last)
+        if self._pending < self.look_ahead:
+            self._pending += 1
+            return None
+        return self._read(hidden)
+
+    def _step(self, embedded: Tensor) -> Tensor:
+        if self._histories is None:
+            raise RuntimeError("The stream has not started.")
+        hidden, self._histories = self._codec.decoder.step(self._histories, embedded)
+        return hidden
+
+    def _read(self, hidden: Tensor) -> HeadFrames:
+        return self._codec.read_frames(self._codec.to_frame(hidden))[0]
+
+
+def motion_of(frames: Sequence[HeadFrames], fps: float) -> Motion:
+    """Join pieces of frames [n, ...] into a motion that moves the head by its neck."""
+    expr = torch.cat([piece.expr for piece in frames])
+    neck = torch.cat([rotmat_to_rotvec(piece.rotation) for piece in frames])
+    return Motion(
+        fps=fps,
+        expr=expr,
+        jaw_pose=torch.cat([piece.jaw_pose for piece in frames]),
+        eye_pose=torch.cat([piece.eye_pose for piece in frames]),
+        neck_pose=neck,
+        global_pose=torch.zeros_like(neck),
+        translation=torch.zeros_like(neck),
+    )

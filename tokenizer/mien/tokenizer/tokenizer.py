@@ -1,0 +1,178 @@
+"""The tokenizer: motion <-> one integer a frame."""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from mien.motion import Motion
+from mien.tokenizer.config import (
+    FORMAT_VERSION,
+    TokenizerConfig,
+    build_codec,
+    config_from_json,
+    config_to_json,
+)
+from mien.tokenizer.features import FaceSpace, Kind, motion_features
+from mien.tokenizer.streaming import TokenStreamer
+
+_SHIPPED = Path(__file__).parent / "weights"
+
+
+class MotionTokenizer(nn.Module):
+    """Turns motion into integers, one a frame at 25 fps, and integers into motion.
+
+    Args:
+        config: Sizes.
+        space: The face points of the head (default: the shipped head).
+
+    Example:
+        >>> from mien.motion import Motion
+        >>> tokenizer = MotionTokenizer.load()
+        >>> indices = tokenizer.encode(Motion.rest(50))
+        >>> tokenizer.decode(indices).num_frames
+        50
+    """
+
+    def __init__(self, config: TokenizerConfig, space: FaceSpace | None = None) -> None:
+        super().__init__()
+        self.config = config
+        self.space = space or FaceSpace.default()
+        self.codec = build_codec(config, self.space)
+        self.card: dict[str, Any] = {}
+
+    @property
+    def kind(self) -> Kind:
+        """What is quantized: "geometry" or "coefficients"."""
+        return self.config.kind
+
+    @property
+    def fps(self) -> float:
+        """Tokens a second."""
+        return self.config.fps
+
+    @property
+    def codebook_size(self) -> int:
+        """How many different tokens there are."""
+        return self.config.quantizer.num_indices
+
+    @property
+    def encoder_look_ahead(self) -> int:
+        """Frames after a frame that its token depends on."""
+        return self.codec.encoder.right
+
+    @property
+    def look_ahead(self) -> int:
+        """Tokens after a token that its decoded frame depends on: the delay of a stream."""
+        return self.codec.decoder.right
+
+    @torch.no_grad()
+    def encode(self, motion: Motion | Float[Tensor, "*b t f"]) -> Int[Tensor, "*b t"]:
+        """Give the tokens of a motion (resampled to `fps`) or of features at `fps`.
+
+        The head's rotation is global_pose and neck_pose together; identity and translation
+        are not coded.
+
+        Raises:
+            ValueError: If the features have the wrong width.
+        """
+        was_training = self.training
+        self.eval()
+        features = self.features(motion) if isinstance(motion, Motion) else motion
+        wanted = len(self.codec.feature_mean) + 6
+        if features.shape[-1] != wanted:
+            raise ValueError(f"Features must be [..., T, {wanted}], got {tuple(features.shape)}.")
+        batch = features.reshape(-1, *features.shape[-2:])
+        indices: Tensor = self.codec.quantizer(self.codec.latents(batch))[1]
+        self.train(was_training)
+        return indices.reshape(features.shape[:-1])
+
+    @torch.no_grad()
+    def features(self, motion: Motion) -> Float[Tensor, "t f"]:
+        """Give the features of a motion at the tokenizer's frame rate."""
+        if motion.fps != self.fps:
+            motion = motion.resample(self.fps)
+        return motion_features(motion, self.space, self.kind)
+
+    def decode(self, indices: Int[Tensor, "t"] | Sequence[int], fps: float = 25.0) -> Motion:
+        """Give the motion of tokens, resampled to `fps`.
+
+        Bit for bit what a stream of the same tokens gives.
+
+        Raises:
+            ValueError: If there is no token, or one outside the codebook.
+        """
+        motions = list(self.stream([indices]))
+        if not motions:
+            raise ValueError("`indices` must hold at least one token, got none.")
+        motion = motions[0] if len(motions) == 1 else Motion.concatenate(motions)
+        return motion if fps == self.fps else motion.resample(fps)
+
+    def streamer(self) -> TokenStreamer:
+        """Start decoding tokens as they come."""
+        return TokenStreamer(self.codec, self.fps)
+
+    def stream(self, chunks: Iterable[Int[Tensor, "n"] | Sequence[int]]) -> Iterator[Motion]:
+        """Give the motion of chunks of tokens as they come, the frames still owed at the end."""
+        streamer = self.streamer()
+        for chunk in chunks:
+            motion = streamer.push(chunk)
+            if motion is not None:
+                yield motion
+        motion = streamer.finish()
+        if motion is not None:
+            yield motion
+
+    def save(self, folder: str | Path, card: Mapping[str, Any] | None = None) -> None:
+        """Write `model.safetensors`, `config.json` and, if there is one, `card.json`."""
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        state = {name: value.contiguous() for name, value in self.codec.state_dict().items()}
+        save_file(state, folder / "model.safetensors")
+        config = {"format_version": FORMAT_VERSION, "num_points": self.space.num_points}
+        config |= {"num_expr": self.space.num_expr, "tokenizer": config_to_json(self.config)}
+        (folder / "config.json").write_text(json.dumps(config, indent=1) + "\n")
+        card = self.card if card is None else card
+        if card:
+            (folder / "card.json").write_text(json.dumps(dict(card), indent=1) + "\n")
+
+    @staticmethod
+    def load(
+        folder: str | Path | None = None, space: FaceSpace | None = None
+    ) -> "MotionTokenizer":
+        """Read a saved tokenizer; None is the shipped one. It comes in evaluation mode.
+
+        Raises:
+            FileNotFoundError: If the folder is no saved tokenizer.
+            ValueError: If the format's version or the head's sizes differ.
+        """
+        folder = _SHIPPED if folder is None else Path(folder)
+        if not (folder / "config.json").is_file():
+            raise FileNotFoundError(f"No tokenizer in {folder}: config.json is missing.")
+        config = json.loads((folder / "config.json").read_text())
+        if config.get("format_version") != FORMAT_VERSION:
+            raise ValueError(
+                f"Wanted a tokenizer of format {FORMAT_VERSION}, "
+                f"got {config.get('format_version')!r} in {folder}; train it again."
+            )
+        tokenizer = MotionTokenizer(config_from_json(config["tokenizer"]), space)
+        _check_sizes(config, tokenizer.space, folder)
+        tokenizer.codec.load_state_dict(load_file(folder / "model.safetensors"))
+        if (folder / "card.json").is_file():
+            tokenizer.card = json.loads((folder / "card.json").read_text())
+        return tokenizer.eval()
+
+
+def _check_sizes(config: Mapping[str, Any], space: FaceSpace, folder: Path) -> None:
+    wanted = (space.num_points, space.num_expr)
+    came = (config.get("num_points"), config.get("num_expr"))
+    if wanted != came:
+        raise ValueError(
+            f"The head has (points, expressions) = {wanted}, the tokenizer in {folder} was "
+            f"trained for {came}; train a tokenizer for this head."
+        )

@@ -1,0 +1,279 @@
+"""Train a tokenizer on curves: an autoencoder first, then with the quantizer in between."""
+
+import math
+import shutil
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from accelerate.utils import set_seed
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from mien.arkit import motion_from_curves
+from mien.tokenizer.augment import AugmentConfig, Curves, sample_batch
+from mien.tokenizer.config import TokenizerConfig, tokenizer_small
+from mien.tokenizer.data import as_clips, corpus_hash, frames_from_curves, read_corpus
+from mien.tokenizer.features import FaceSpace, HeadFrames, features_of
+from mien.tokenizer.losses import LossConfig, reconstruction_loss
+from mien.tokenizer.metrics import TokenizerFigures, evaluate
+from mien.tokenizer.tokenizer import MotionTokenizer
+
+
+@dataclass(frozen=True)
+class TrainTokenizerConfig:
+    """How a tokenizer is trained.
+
+    Attributes:
+        out: Folder of the result; checkpoints lie in `out/checkpoints`.
+        tokenizer: Sizes.
+        loss: Weights of the loss.
+        augment: How training windows are disturbed.
+        steps: Optimizer steps.
+        windows: Windows a batch.
+        frames: Frames a window.
+        learning_rate: Peak learning rate.
+        unquantized_steps: Steps before the quantizer starts.
+        frozen_share: Last share of the steps with a fixed codebook.
+        checkpoint_every: Steps between checkpoints; 0 for none.
+        seed: Of weights, windows and disturbances.
+        resume: Continue from the newest checkpoint in `out`, if there is one.
+        progress: Show a progress bar.
+        cpu: Stay on the CPU even where there is a GPU.
+    """
+
+    out: Path = Path("runs/tokenizer")
+    tokenizer: TokenizerConfig = field(default_factory=tokenizer_small)
+    loss: LossConfig = field(default_factory=LossConfig)
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+    steps: int = 4000
+    windows: int = 24
+    frames: int = 64
+    learning_rate: float = 1.5e-3
+    unquantized_steps: int = 400
+    frozen_share: float = 0.12
+    checkpoint_every: int = 500
+    seed: int = 0
+    resume: bool = True
+    progress: bool = True
+    cpu: bool = False
+
+    def __post_init__(self) -> None:
+        if self.steps < 1 or self.windows < 1 or self.frames < 4:
+            raise ValueError(
+                "`steps` and `windows` must be >= 1 and `frames` >= 4, got "
+                f"{self.steps}, {self.windows}, {self.frames}."
+            )
+        if not 0 <= self.unquantized_steps < self.steps:
+            raise ValueError(
+                f"`unquantized_steps` must be in 0..steps-1 = {self.steps - 1}, "
+                f"got {self.unquantized_steps}."
+            )
+
+
+class _Progress:
+    """The step reached, kept in checkpoints."""
+
+    def __init__(self) -> None:
+        self.step = 0
+
+    def state_dict(self) -> dict[str, int]:
+        return {"step": self.step}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        self.step = int(state["step"])
+
+
+def learning_rate_at(step: int, config: TrainTokenizerConfig) -> float:
+    """Give the learning rate of a step: a short rise, then half a cosine to a hundredth."""
+    rise = min(1.0, (step + 1) / 100)
+    fall = 0.5 * (1.0 + math.cos(math.pi * min(step / config.steps, 1.0)))
+    return config.learning_rate * rise * (0.01 + 0.99 * fall)
+
+
+class _Batches:
+    """Batches as a function of (seed, step): a resumed run sees what it would have seen."""
+
+    def __init__(
+        self, clips: Sequence[Curves], config: TrainTokenizerConfig, device: torch.device
+    ) -> None:
+        self._clips, self._config, self._device = clips, config, device
+
+    def draw(self, step: int, stream: int = 0) -> HeadFrames:
+        config = self._config
+        rng = np.random.default_rng([config.seed, stream, step])
+        curves = sample_batch(rng, self._clips, config.windows, config.frames, config.augment)
+        return HeadFrames(*(x.to(self._device) for x in frames_from_curves(curves)))
+
+
+@torch.no_grad()
+def _fit_normalization(tokenizer: MotionTokenizer, batches: _Batches, count: int = 12) -> None:
+    features = [
+        features_of(batches.draw(i, stream=1), tokenizer.space, tokenizer.kind)
+        for i in range(count)
+    ]
+    tokenizer.codec.fit_normalization(torch.cat(features).flatten(0, 1))
+
+
+@torch.no_grad()
+def _start_codebook(tokenizer: MotionTokenizer, batches: _Batches, count: int = 16) -> None:
+    """Let the quantizer see many latents at once: its codebook starts at their k-means."""
+    latents = [
+        tokenizer.codec.latents(
+            features_of(batches.draw(i, stream=2), tokenizer.space, tokenizer.kind)
+        )
+        for i in range(count)
+    ]
+    tokenizer.codec.quantizer(torch.cat(latents))
+
+
+def _loss(
+    model: nn.Module, tokenizer: MotionTokenizer, target: HeadFrames, quantize: bool,
+    config: TrainTokenizerConfig,
+) -> tuple[Tensor, Tensor]:
+    space, kind = tokenizer.space, tokenizer.kind
+    with torch.no_grad():
+        points = space.displacements(target)
+        features = features_of(target, space, kind)
+    out = model(features, quantize)
+    parts = reconstruction_loss(
+        out.frames, out.raw_expr, target, points, space, kind, config.loss
+    )
+    return parts.mean() + out.commitment_loss, out.indices
+
+
+def _newest_checkpoint(folder: Path) -> Path | None:
+    done = [path.parent for path in folder.glob("step_*/done")]
+    return max(done, key=lambda path: int(path.name.removeprefix("step_")), default=None)
+
+
+def _save_checkpoint(accelerator: Accelerator, folder: Path, step: int) -> None:
+    target = folder / f"step_{step}"
+    accelerator.save_state(str(target))
+    (target / "done").touch()
+    for old in folder.glob("step_*"):
+        if old != target:
+            shutil.rmtree(old)
+
+
+def train_tokenizer(
+    config: TrainTokenizerConfig,
+    corpus: str | Path | Sequence[Curves],
+    held_out: Sequence[Curves] | None = None,
+    space: FaceSpace | None = None,
+) -> tuple[MotionTokenizer, TokenizerFigures]:
+    """Train a tokenizer, save it with a card under `config.out`, and measure it.
+
+    Args:
+        config: Everything that decides the result, with the corpus.
+        corpus: A folder of Parquet shards (its splits "train" and "test" are used), or curves
+            [T, 61] at 25 fps of `mien.arkit.CHANNEL_NAMES`.
+        held_out: Curves for the figures; needed when `corpus` is curves.
+        space: The face points of the head (default: the shipped head).
+
+    Raises:
+        ValueError: If there are no clips, or no held-out ones.
+    """
+    if isinstance(corpus, str | Path):
+        clips, held_out = read_corpus(corpus, "train"), read_corpus(corpus, "test")
+    else:
+        clips = as_clips(corpus)
+    if not held_out:
+        raise ValueError("Wanted `held_out` curves beside a corpus of curves, got none.")
+    start = time.perf_counter()
+    tokenizer = _optimize(config, clips, space)
+    seconds = time.perf_counter() - start
+    motions = [motion_from_curves(torch.from_numpy(np.float32(c)), 25.0) for c in held_out]
+    figures = evaluate(tokenizer, motions)
+    tokenizer.card = _card(config, clips, figures, seconds)
+    tokenizer.save(config.out)
+    return tokenizer, figures
+
+
+def _optimize(
+    config: TrainTokenizerConfig, clips: Sequence[Curves], space: FaceSpace | None
+) -> MotionTokenizer:
+    set_seed(config.seed)
+    accelerator = Accelerator(cpu=config.cpu)
+    tokenizer = MotionTokenizer(config.tokenizer, space)
+    tokenizer.space = tokenizer.space.to(accelerator.device)
+    tokenizer.to(accelerator.device)
+    batches = _Batches(clips, config, accelerator.device)
+    optimizer = torch.optim.AdamW(
+        tokenizer.codec.parameters(), lr=config.learning_rate, betas=(0.9, 0.98), weight_decay=0.01
+    )
+    model, prepared = accelerator.prepare(tokenizer.codec, optimizer)
+    progress = _Progress()
+    accelerator.register_for_checkpointing(progress)
+    checkpoints = Path(config.out) / "checkpoints"
+    newest = _newest_checkpoint(checkpoints) if config.resume else None
+    if newest is not None:
+        accelerator.load_state(str(newest))
+    else:
+        _fit_normalization(tokenizer, batches)
+    tokenizer.train()
+    _run(config, accelerator, model, prepared, tokenizer, batches, progress, checkpoints)
+    tokenizer.space = tokenizer.space.to(torch.device("cpu"))
+    return tokenizer.to("cpu").eval()
+
+
+def _run(
+    config: TrainTokenizerConfig,
+    accelerator: Accelerator,
+    model: nn.Module,
+    optimizer: Any,
+    tokenizer: MotionTokenizer,
+    batches: _Batches,
+    progress: _Progress,
+    checkpoints: Path,
+) -> None:
+    bar = tqdm(total=config.steps, initial=progress.step, disable=not config.progress)
+    while progress.step < config.steps:
+        step = progress.step
+        if step == config.unquantized_steps:
+            _start_codebook(tokenizer, batches)
+        if step >= config.steps * (1.0 - config.frozen_share):
+            tokenizer.codec.quantizer.freeze()
+        quantize = step >= config.unquantized_steps
+        for group in optimizer.param_groups:
+            group["lr"] = learning_rate_at(step, config)
+        loss, indices = _loss(model, tokenizer, batches.draw(step), quantize, config)
+        optimizer.zero_grad()
+        accelerator.backward(loss)
+        accelerator.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        progress.step = step + 1
+        bar.update()
+        if step % 20 == 0:
+            bar.set_postfix(loss=f"{float(loss):.3f}", codes=len(indices.unique()))
+        if config.checkpoint_every and progress.step % config.checkpoint_every == 0:
+            _save_checkpoint(accelerator, checkpoints, progress.step)
+    bar.close()
+
+
+def _card(
+    config: TrainTokenizerConfig,
+    clips: Sequence[Curves],
+    figures: TokenizerFigures,
+    seconds: float,
+) -> dict[str, Any]:
+    """Say what made the weights."""
+    made = asdict(config) | {"out": str(config.out)}
+    return {
+        "what": f"mien motion tokenizer, {config.tokenizer.kind}",
+        "command": "mien train tokenizer",
+        "config": made,
+        "seed": config.seed,
+        "corpus": {
+            "clips": len(clips),
+            "frames": sum(len(clip) for clip in clips),
+            "sha256": corpus_hash(clips),
+        },
+        "training_seconds": round(seconds, 1),
+        "held_out": {k: round(v, 4) for k, v in figures.as_dict().items()},
+    }

@@ -1,0 +1,131 @@
+"""The geometric VQ-VAE: features -> one code a frame -> head parameters."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from mien.rotations import rot6d_to_rotmat
+from mien.tokenizer.features import HeadFrames
+from mien.tokenizer.layers import TemporalStack
+from mien.tokenizer.quantizer import Quantizer, QuantizerConfig
+
+# Typical sizes of the outputs, so that the last layer starts near them: a strong action moves a
+# coefficient by 0.5, the jaw by 0.2 rad, the eyes by 0.2 rad, the head by 0.2 rad.
+_EXPR_SCALE, _JAW_SCALE, _EYE_SCALE, _ROTATION_SCALE = 0.5, 0.2, 0.2, 0.2
+_ROTATION_GAIN = 3.0  # head rotation beside the face's features, whose spread is about one
+
+
+class Reconstruction(NamedTuple):
+    """What a forward pass gives."""
+
+    frames: HeadFrames
+    raw_expr: Float[Tensor, "b t e"]  # before the clamp to 0..1
+    indices: Int[Tensor, "b t"]
+    commitment_loss: Float[Tensor, ""]
+
+
+class Codec(nn.Module):
+    """Encoder, quantizer and decoder over frames.
+
+    Args:
+        num_features: Features of a frame before the six of the head's rotation.
+        num_expr: Expression coefficients the decoder gives.
+        basis_size: Principal components kept of the features.
+        encoder_width: Channels of the encoder.
+        decoder_width: Channels of the decoder.
+        encoder_ahead: Dilations of the encoder's symmetric blocks; they sum to its look-ahead.
+        encoder_back: Dilations of its causal blocks.
+        decoder_ahead: The same for the decoder.
+        decoder_back: The same for the decoder.
+        quantizer: Which quantizer.
+    """
+
+    def __init__(
+        self,
+        num_features: int,
+        num_expr: int,
+        basis_size: int,
+        encoder_width: int,
+        decoder_width: int,
+        encoder_ahead: Sequence[int],
+        encoder_back: Sequence[int],
+        decoder_ahead: Sequence[int],
+        decoder_back: Sequence[int],
+        quantizer: QuantizerConfig,
+    ) -> None:
+        super().__init__()
+        self.num_expr = num_expr
+        self.feature_mean: Tensor
+        self.feature_basis: Tensor
+        self.register_buffer("feature_mean", torch.zeros(num_features))
+        self.register_buffer("feature_basis", torch.zeros(num_features, basis_size))
+        self.embed = nn.Linear(basis_size + 6, encoder_width)
+        self.encoder = TemporalStack(encoder_width, encoder_ahead, encoder_back)
+        self.to_code = nn.Sequential(
+            nn.LayerNorm(encoder_width), nn.Linear(encoder_width, quantizer.dim)
+        )
+        self.quantizer = Quantizer(quantizer)
+        self.from_code = nn.Linear(quantizer.dim, decoder_width)
+        self.decoder = TemporalStack(decoder_width, decoder_ahead, decoder_back)
+        self.to_frame = nn.Sequential(
+            nn.LayerNorm(decoder_width), nn.Linear(decoder_width, num_expr + 15)
+        )
+
+    @torch.no_grad()
+    def fit_normalization(self, features: Float[Tensor, "n f"]) -> None:
+        """Set mean and basis to the principal components of sample features.
+
+        Components are scaled by the root of their deviation: half way between the plain ones
+        (small movements vanish) and white ones (noise shouts).
+        """
+        face = features[:, :-6].double()
+        mean = face.mean(0)
+        values, vectors = torch.linalg.eigh((face - mean).T @ (face - mean) / len(face))
+        size = min(self.feature_basis.shape[1], len(values))
+        values, vectors = values.flip(0)[:size].clamp_min(1e-12), vectors.flip(1)[:, :size]
+        scale = 2.0 / (values[0].sqrt() * values.sqrt()).sqrt()
+        self.feature_mean.copy_(mean)
+        self.feature_basis.zero_()
+        self.feature_basis[:, :size] = (vectors * scale).to(self.feature_basis)
+
+    def latents(self, features: Float[Tensor, "b t f"]) -> Float[Tensor, "b t d"]:
+        """Encode features into vectors that are not yet quantized."""
+        face = (features[..., :-6] - self.feature_mean) @ self.feature_basis
+        identity = features.new_tensor([1.0, 0.0, 0.0, 0.0, 1.0, 0.0])
+        rotation = (features[..., -6:] - identity) * _ROTATION_GAIN
+        hidden = self.encoder(self.embed(torch.cat([face, rotation], dim=-1)))
+        latents: Tensor = self.to_code(hidden)
+        return latents
+
+    def forward(
+        self, features: Float[Tensor, "b t f"], quantize: bool = True
+    ) -> Reconstruction:
+        """Code and decode; without `quantize` the latents pass unchanged and indices are 0."""
+        latents = self.latents(features)
+        indices = latents.new_zeros(latents.shape[:2], dtype=torch.long)
+        loss = latents.new_zeros(())
+        if quantize:
+            latents, indices, loss = self.quantizer(latents)
+        raw = self.to_frame(self.decoder(self.from_code(latents)))
+        frames, raw_expr = self.read_frames(raw)
+        return Reconstruction(frames, raw_expr, indices, loss)
+
+    def read_frames(self, raw: Float[Tensor, "*b r"]) -> tuple[HeadFrames, Float[Tensor, "*b e"]]:
+        """Turn the decoder's output into head parameters; give the unclamped expression too.
+
+        The clamp of the expression to 0..1 passes gradients unchanged.
+        """
+        expr, jaw, eyes, rot6d = raw.split([self.num_expr, 3, 6, 6], dim=-1)
+        expr = expr * _EXPR_SCALE
+        bounded = expr + (expr.clamp(0.0, 1.0) - expr).detach()
+        identity = raw.new_tensor([1.0, 0.0, 0.0, 0.0, 1.0, 0.0])
+        rotation = rot6d_to_rotmat(identity + rot6d * _ROTATION_SCALE)
+        return HeadFrames(bounded, jaw * _JAW_SCALE, eyes * _EYE_SCALE, rotation), expr
+
+    def decode(self, indices: Int[Tensor, "b t"]) -> HeadFrames:
+        """Decode whole sequences in parallel (training, evaluation)."""
+        hidden = self.decoder(self.from_code(self.quantizer.lookup(indices)))
+        return self.read_frames(self.to_frame(hidden))[0]
