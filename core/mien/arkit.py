@@ -35,6 +35,7 @@ __all__ = [
     "POSE_NAMES",
     "canonical_name",
     "curves_from_motion",
+    "find_out_of_range",
     "motion_from_curves",
 ]
 
@@ -120,9 +121,13 @@ def _check_and_clip(curves: Float[Tensor, "t 61"]) -> Float[Tensor, "t 61"]:
         raise ValueError(
             f"`curves` must be [T, {len(CHANNEL_NAMES)}], T >= 1, got {tuple(curves.shape)}."
         )
+    found = find_out_of_range(curves)
+    if found is not None:
+        frame, column, rule = found
+        raise ValueError(
+            f"{rule}, got {curves[frame, column]:g} for {CHANNEL_NAMES[column]} in frame {frame}."
+        )
     units, angles = curves[:, : len(ARKIT_NAMES)], curves[:, len(ARKIT_NAMES) :]
-    _refuse(units, ~((units >= _UNIT_LIMITS[0]) & (units <= _UNIT_LIMITS[1])), 0, _UNIT_RULE)
-    _refuse(angles, ~(angles.abs() <= _ANGLE_LIMIT), len(ARKIT_NAMES), _ANGLE_RULE)
     strays = (units < -_CLIP_SLACK) | (units > 1 + _CLIP_SLACK)
     if bool(strays.any()):
         names = [ARKIT_NAMES[i] for i in strays.any(0).nonzero()[:, 0].tolist()]
@@ -135,11 +140,17 @@ def _check_and_clip(curves: Float[Tensor, "t 61"]) -> Float[Tensor, "t 61"]:
     return torch.cat([units.clamp(0, 1), angles], dim=1)
 
 
-def _refuse(values: Tensor, is_bad: Tensor, first_column: int, rule: str) -> None:
-    if bool(is_bad.any()):
-        frame, column = is_bad.nonzero()[0].tolist()
-        name = CHANNEL_NAMES[first_column + column]
-        raise ValueError(f"{rule}, got {values[frame, column]:g} for {name} in frame {frame}.")
+def find_out_of_range(curves: Float[Tensor, "t 61"]) -> tuple[int, int, str] | None:
+    """The first value that cannot be ARKit's: its frame, its column, and the rule it breaks."""
+    lowest, highest = _UNIT_LIMITS
+    units, angles = curves[:, : len(ARKIT_NAMES)], curves[:, len(ARKIT_NAMES) :]
+    is_fine = torch.cat(
+        [(units >= lowest) & (units <= highest), angles.abs() <= _ANGLE_LIMIT], dim=1
+    )
+    if bool(is_fine.all()):
+        return None
+    frame, column = (~is_fine).nonzero()[0].tolist()
+    return frame, column, _UNIT_RULE if column < len(ARKIT_NAMES) else _ANGLE_RULE
 
 
 def _gaze_from_units(curves: Tensor, side: str, outward: float) -> tuple[Tensor, Tensor]:

@@ -6,6 +6,7 @@ import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.lib import format as npy_format
@@ -118,7 +119,7 @@ def _read_npy(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> NDArray[np.ge
             f"Array {entry.filename!r} says {shape} of {dtype}, which does not fit its "
             f"{len(data)} bytes."
         )
-    order = "F" if is_fortran else "C"
+    order: Literal["C", "F"] = "F" if is_fortran else "C"
     return (
         np.ndarray(shape, dtype, bytearray(data), order=order) if count else np.zeros(shape, dtype)
     )

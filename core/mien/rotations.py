@@ -28,7 +28,8 @@ _SMALL_SQUARED = 1e-8  # below this squared angle the series are exact to float6
 
 
 def _unit(vector: Tensor) -> Tensor:
-    return vector / torch.linalg.vector_norm(vector, dim=-1, keepdim=True)
+    unit: Tensor = vector / torch.linalg.vector_norm(vector, dim=-1, keepdim=True)
+    return unit
 
 
 def _skew(vector: Float[Tensor, "*b 3"]) -> Float[Tensor, "*b 3 3"]:
