@@ -1,7 +1,5 @@
 """A set of 3D Gaussians: the one thing that an avatar hands to a renderer."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Self

@@ -13,8 +13,6 @@ A Gaussian on the image plane is a row of `splats [N, 12]`, float32:
     11     -1 / (2 a): along a row, alpha peaks at dx = slot 11 * b * dy
 """
 
-from __future__ import annotations
-
 import functools
 import math
 from collections.abc import Callable

@@ -8,18 +8,14 @@ Source:
     doi:10.1145/3592433); gsplat 1.5.3, `RasterizeToPixels3DGSFwd.cu` for the thresholds.
 """
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from mien.avatar.gaussians import Gaussians
-
-if TYPE_CHECKING:
-    from mien.camera import Camera
+from mien.camera import Camera
 
 BLUR = 0.3  # px^2 added to the projected covariance
 NEAR = 0.01  # metres; nearer Gaussians are not drawn

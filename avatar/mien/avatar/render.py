@@ -1,14 +1,12 @@
 """Draws Gaussians: on CUDA through gsplat, elsewhere through our compiled kernels."""
 
-from __future__ import annotations
-
 import functools
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,9 +15,7 @@ from torch import Tensor
 
 from mien.avatar.gaussians import Gaussians
 from mien.avatar.reference import BLUR, NEAR
-
-if TYPE_CHECKING:
-    from mien.camera import Camera
+from mien.camera import Camera
 
 Color = tuple[float, float, float]
 
