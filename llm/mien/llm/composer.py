@@ -1,0 +1,163 @@
+"""Language to motion: one prompt's plan and codes, step by step, as a coroutine that any decoder can drive.
+
+A composer yields `Step`s: embeddings to read, after which it is sent the hidden state of the last one, or a code that
+is ready. Offline, streamed and batched generation are three drivers of the same coroutine.
+"""
+
+import math
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from mien.llm.decoder import Decoder
+from mien.llm.grammar import PlanGrammar
+from mien.llm.plan import (
+    FPS,
+    FRAMES_PER_CLOCK,
+    FRAMES_PER_TICK,
+    Line,
+    clip_lines,
+    shift_lines,
+    stretch_lines,
+    ticks_of,
+    window_lines,
+)
+from mien.llm.sampling import Chooser, Sampling
+from mien.llm.vocabulary import MAX_TICKS, Vocabulary
+
+WINDOW = MAX_TICKS * FRAMES_PER_TICK  # frames that one context holds
+CONTEXT = 50  # frames of a window that repeat the end of the one before
+SEGMENT_TICKS = 60  # 12 s: a longer motion is planned in parts of at most this
+MIN_TICKS = 10  # 2 s: the shortest motion that the model may choose by itself
+
+
+@dataclass(frozen=True, eq=False)
+class Step:
+    """What a composer wants or has.
+
+    Attributes:
+        x: Embeddings to read; None where only a code is handed out.
+        is_fresh: Whether to forget everything before reading.
+        code: A motion code that is ready.
+    """
+
+    x: Float[Tensor, "n d"] | None = None
+    is_fresh: bool = False
+    code: int | None = None
+
+
+Steps = Generator[Step, Tensor, None]
+
+
+@dataclass
+class Composer:
+    """Generates one motion.
+
+    Attributes:
+        decoder: Looks up embeddings and scores tokens; the driver lets it read.
+        vocabulary: The ids.
+        words: The prompt's projected word vectors.
+        seconds: Duration; None lets the model choose.
+        seed: Of every choice.
+        sampling: How freely to choose.
+        lines: The plan, filled when the first code comes.
+        num_frames: Length of the motion, known with the plan.
+    """
+
+    decoder: Decoder
+    vocabulary: Vocabulary
+    words: Float[Tensor, "w d"]
+    seconds: float | None
+    seed: int
+    sampling: Sampling = field(default_factory=Sampling)
+    lines: tuple[Line, ...] = ()
+    num_frames: int = 0
+
+    def run(self) -> Steps:
+        """Plan, then compose window by window."""
+        yield from self._plan_all()
+        chooser = Chooser(self.seed + 1, self.vocabulary.num_codes)
+        codes: list[int] = []
+        start = 0
+        while True:
+            stop = min(start + WINDOW, self.num_frames)
+            yield from self._window(codes, start, stop, chooser)
+            if stop == self.num_frames:
+                return
+            start = stop - CONTEXT
+
+    def _plan_all(self) -> Steps:
+        chooser = Chooser(self.seed, self.vocabulary.motion_start - self.vocabulary.num_text)
+        if self.seconds is None:
+            ticks, self.lines = yield from self._plan(None, chooser)
+            self.num_frames = ticks * FRAMES_PER_TICK
+            return
+        self.num_frames = max(1, round(self.seconds * FPS))
+        total = ticks_of(self.num_frames / FPS)
+        parts = math.ceil(total / SEGMENT_TICKS)
+        for part in range(parts):
+            start, stop = total * part // parts, total * (part + 1) // parts
+            lines = yield from self._plan_part(stop - start, chooser)
+            self.lines += shift_lines(lines, start)
+
+    def _plan_part(
+        self, ticks: int, chooser: Chooser
+    ) -> Generator[Step, Tensor, tuple[Line, ...]]:
+        """Plan up to 12 s: what is longer than a window is planned as one window and stretched."""
+        planned = min(ticks, MAX_TICKS)
+        _, lines = yield from self._plan(planned, chooser)
+        return clip_lines(stretch_lines(lines, ticks / planned), ticks)
+
+    def _plan(
+        self, ticks: int | None, chooser: Chooser
+    ) -> Generator[Step, Tensor, tuple[int, tuple[Line, ...]]]:
+        vocabulary = self.vocabulary
+        grammar = PlanGrammar(vocabulary, "motion", ticks)
+        opening = self._embed([vocabulary.control("plan")])
+        hidden = yield Step(torch.cat([self.words, opening]), is_fresh=True)
+        while not grammar.closed:
+            ids = torch.tensor(grammar.allowed(MAX_TICKS, MIN_TICKS))
+            pick = 0
+            if len(ids) > 1:
+                logits = self.decoder.logits(hidden, ids)
+                pick = chooser.choose(
+                    logits,
+                    ids - vocabulary.num_text,
+                    self.sampling.plan_temperature,
+                    self.sampling.plan_top_p,
+                )
+            token = int(ids[pick])
+            grammar.advance(token)
+            if not grammar.closed:
+                hidden = yield Step(self._embed([token]))
+        return grammar.ticks or 1, tuple(grammar.lines)
+
+    def _window(self, codes: list[int], start: int, stop: int, chooser: Chooser) -> Steps:
+        """Compose the frames of one window that `codes` lacks, and append them."""
+        vocabulary = self.vocabulary
+        first, last = start // FRAMES_PER_TICK, ticks_of(stop / FPS)
+        lines = window_lines(self.lines, first, last)
+        plan = vocabulary.plan_ids(lines, last - first) + [vocabulary.control("motion")]
+        given = vocabulary.cued_motion_ids(codes[start:], lines)
+        pending = torch.cat([self.words, self._embed(plan + given)])
+        is_fresh = True
+        motion_ids = torch.arange(vocabulary.num_codes)
+        for frame in range(len(codes), stop):
+            if (frame - start) % FRAMES_PER_CLOCK == 0:
+                cue = vocabulary.cue_ids(lines, (frame - start) // FRAMES_PER_CLOCK)
+                pending = torch.cat([pending, self._embed(cue)])
+            hidden = yield Step(pending, is_fresh)
+            code = self._choose_code(hidden, motion_ids, chooser)
+            codes.append(code)
+            yield Step(code=code)
+            pending, is_fresh = self._embed([vocabulary.motion_start + code]), False
+
+    def _choose_code(self, hidden: Tensor, codes: Int[Tensor, "k"], chooser: Chooser) -> int:
+        logits = self.decoder.logits(hidden, codes + self.vocabulary.motion_start)
+        return chooser.choose(logits, codes, self.sampling.temperature, self.sampling.top_p)
+
+    def _embed(self, ids: Sequence[int]) -> Float[Tensor, "n d"]:
+        return self.decoder.embed(torch.tensor(list(ids), dtype=torch.long))

@@ -1,0 +1,298 @@
+"""The language model of facial motion, both ways."""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from jaxtyping import Float, Int
+from safetensors.torch import load_file
+from torch import Tensor
+
+from mien.llm.composer import Composer
+from mien.llm.decoder import Decoder, QwenDecoder, TransformersDecoder
+from mien.llm.drive import run_batch, run_steps, stream_steps
+from mien.llm.plan import TICK_S, Line, format_lines
+from mien.llm.prefix import WordPrefix
+from mien.llm.reader import Reader
+from mien.llm.sampling import Sampling
+from mien.llm.storage import DIRECTIONS, Direction, merged_state, read_card, shipped_folder
+from mien.llm.text_codec import TextCodec
+from mien.llm.vocabulary import Vocabulary
+from mien.llm.word_encoder import WordEncoder
+
+MAX_SECONDS = 120.0
+INSTRUCTION = "Describe the face."
+BATCH = 32
+
+
+@dataclass(frozen=True)
+class Event:
+    """One thing that a face does.
+
+    Attributes:
+        start_s: When it begins, seconds.
+        end_s: When it has ended, seconds.
+        text: What it is.
+    """
+
+    start_s: float
+    end_s: float
+    text: str
+
+
+@dataclass(frozen=True)
+class Description:
+    """What a motion shows.
+
+    Attributes:
+        caption: A sentence or more.
+        events: In order of their starts.
+        score: The plan that was read, one line an action.
+    """
+
+    caption: str
+    events: tuple[Event, ...]
+    score: str
+
+
+class MotionStream:
+    """Motion codes of one prompt as they are decoded; iterate once.
+
+    The same codes as `MotionLanguageModel.generate_motion` gives for the prompt alone.
+    """
+
+    def __init__(self, composer: Composer) -> None:
+        self._composer = composer
+        self._codes = stream_steps(composer.decoder, composer.run())
+
+    def __iter__(self) -> Iterator[int]:
+        return self._codes
+
+    @property
+    def score(self) -> str:
+        """The plan; empty until the first code."""
+        return format_lines(self._composer.lines)
+
+    @property
+    def num_frames(self) -> int:
+        """How many codes there will be; 0 until the first."""
+        return self._composer.num_frames
+
+
+class MotionLanguageModel:
+    """Text to motion codes, and motion codes to text.
+
+    Args:
+        vocabulary: The ids.
+        codec: The base's text tokenizer.
+        prefix: Projects word vectors.
+        decoders: The base with the adapter of each direction.
+        encoder: Gives word vectors; None loads the installed MiniLM when it is first needed.
+    """
+
+    def __init__(
+        self,
+        vocabulary: Vocabulary,
+        codec: TextCodec,
+        prefix: WordPrefix,
+        decoders: dict[Direction, Decoder],
+        encoder: WordEncoder | None = None,
+    ) -> None:
+        self.vocabulary = vocabulary
+        self.codec = codec
+        self._prefix = prefix.eval()
+        self._decoders = decoders
+        self._encoder = encoder
+
+    @classmethod
+    def load(cls, folder: Path | str | None = None, base: str | None = None) -> "MotionLanguageModel":
+        """Load a model that `mien train llm` wrote.
+
+        Args:
+            folder: Where; None takes the shipped one.
+            base: The larger causal language model that it was trained on (folder or hub id); None for the built-in.
+
+        Raises:
+            ValueError: If the folder holds no model, or was trained on another base.
+        """
+        path = Path(folder) if folder is not None else shipped_folder()
+        card = read_card(path)
+        trained_on = card.get("base")
+        if trained_on is not None and base is None:
+            base = str(trained_on)
+        if trained_on != base:
+            raise ValueError(
+                f"{path} was trained on the base {trained_on or 'built in'!r}, got --base {base!r}; "
+                f"train adapters for it: mien train llm --base {base} --out FOLDER."
+            )
+        vocabulary = Vocabulary.load(path / "vocabulary.json")
+        decoders = _load_decoders(path, card, vocabulary, base)
+        prefix = WordPrefix(**card["prefix"])
+        prefix.load_state_dict(load_file(path / "prefix.safetensors"))
+        codec = TextCodec.load(path / "tokenizer.json")
+        return cls(vocabulary, codec, prefix, decoders)
+
+    @property
+    def encoder(self) -> WordEncoder:
+        """The word encoder, loaded when first needed."""
+        if self._encoder is None:
+            self._encoder = WordEncoder.default()
+        return self._encoder
+
+    def generate_motion(
+        self,
+        texts: Sequence[str],
+        seconds: float | Sequence[float | None] | None = None,
+        seed: int = 0,
+        temperature: float = 0.9,
+        top_p: float = 0.95,
+    ) -> list[tuple[str, Int[Tensor, "t"]]]:
+        """Generate a motion for each text.
+
+        Args:
+            texts: Prompts; several are decoded together, which is quicker but may round otherwise than one alone.
+            seconds: Duration of all or of each, up to 120; None lets the model choose.
+            seed: Of the first text; text i takes `seed + i`.
+            temperature: Of the motion; the plan is drawn more carefully.
+            top_p: Share of probability to draw the motion from.
+
+        Returns:
+            For each text its score and its motion codes, 25 a second.
+
+        Raises:
+            ValueError: If a text has no words or more than 128, or a duration is not above 0 and at most 120.
+        """
+        sampling = Sampling(temperature, top_p)
+        durations = _per_text(seconds, len(texts))
+        prefixes = self._prefixes(texts)
+        decoder = self._decoders["text_to_motion"].fork()
+        composers = [
+            Composer(decoder, self.vocabulary, words, duration, seed + i, sampling)
+            for i, (words, duration) in enumerate(zip(prefixes, durations, strict=True))
+        ]
+        codes = _run_all(decoder, composers)
+        return [
+            (format_lines(composer.lines), torch.tensor(found))
+            for composer, found in zip(composers, codes, strict=True)
+        ]
+
+    def stream_motion(
+        self,
+        text: str,
+        seconds: float | None = None,
+        seed: int = 0,
+        temperature: float = 0.9,
+        top_p: float = 0.95,
+    ) -> MotionStream:
+        """Generate a motion code by code; see `generate_motion`, which gives the same codes."""
+        sampling = Sampling(temperature, top_p)
+        (duration,) = _per_text(seconds, 1)
+        (words,) = self._prefixes([text])
+        decoder = self._decoders["text_to_motion"].fork()
+        return MotionStream(Composer(decoder, self.vocabulary, words, duration, seed, sampling))
+
+    def describe(self, indices: Int[Tensor, "t"]) -> Description:
+        """Say what a motion shows.
+
+        Args:
+            indices: Motion codes, 25 a second; what is longer than 8 s is read window by window.
+
+        Raises:
+            ValueError: If there are none, or one is not in the codebook.
+        """
+        return self.describe_batch([indices])[0]
+
+    def describe_batch(self, motions: Sequence[Int[Tensor, "t"]]) -> list[Description]:
+        """Say what each of several motions shows; see `describe`."""
+        decoder = self._decoders["motion_to_text"].fork()
+        reader = Reader(decoder, self.vocabulary, self.codec, INSTRUCTION)
+        codes = [self._checked_codes(indices) for indices in motions]
+        found = []
+        for at in range(0, len(codes), BATCH):
+            part = codes[at : at + BATCH]
+            jobs = [reader.run(row) for row in part]
+            results = [run_steps(decoder, jobs[0])] if len(jobs) == 1 else run_batch(decoder, jobs)
+            found += [result for _, result in results]
+        return [_description(lines, caption) for lines, caption in found]
+
+    @torch.inference_mode()
+    def _prefixes(self, texts: Sequence[str]) -> list[Float[Tensor, "w d"]]:
+        words = self.encoder.encode(texts)
+        return [self._prefix(each) for each in words]
+
+    def _checked_codes(self, indices: Int[Tensor, "t"]) -> list[int]:
+        codes = [int(i) for i in indices.flatten().tolist()]
+        if not codes:
+            raise ValueError("A motion to describe must have at least one frame, got none.")
+        if min(codes) < 0 or max(codes) >= self.vocabulary.num_codes:
+            raise ValueError(
+                f"Motion codes must be from 0 to {self.vocabulary.num_codes - 1}, "
+                f"got {min(codes)} to {max(codes)}; were they made by another tokenizer?"
+            )
+        return codes
+
+
+def _run_all(decoder: Decoder, composers: Sequence[Composer]) -> list[list[int]]:
+    if len(composers) == 1:
+        return [run_steps(decoder, composers[0].run())[0]]
+    codes: list[list[int]] = []
+    for at in range(0, len(composers), BATCH):
+        jobs = [composer.run() for composer in composers[at : at + BATCH]]
+        codes += [found for found, _ in run_batch(decoder, jobs)]
+    return codes
+
+
+def _per_text(
+    seconds: float | Sequence[float | None] | None, count: int
+) -> list[float | None]:
+    each = [seconds] * count if seconds is None or isinstance(seconds, int | float) else list(seconds)
+    if len(each) != count:
+        raise ValueError(f"`seconds` needs one item a text ({count}), got {len(each)}.")
+    for value in each:
+        if value is not None and not (math.isfinite(value) and 0 < value <= MAX_SECONDS):
+            raise ValueError(
+                f"`seconds` must be above 0 and at most {MAX_SECONDS:.0f}, got {value}."
+            )
+    return each
+
+
+def _description(lines: Sequence[Line], caption: str) -> Description:
+    events = tuple(Event(x.start * TICK_S, x.stop * TICK_S, event_text(x)) for x in lines)
+    return Description(caption, events, format_lines(lines))
+
+
+def event_text(line: Line) -> str:
+    """Words for one line: from the lexicon's own writer."""
+    from mien.data_synth.score import parse_score
+    from mien.data_synth.writer import write_events
+
+    performance = parse_score(format_lines([line]))
+    return str(write_events(performance)[0][2])
+
+
+def _load_decoders(
+    folder: Path, card: dict[str, object], vocabulary: Vocabulary, base: str | None
+) -> dict[Direction, Decoder]:
+    if base is not None:
+        return _adapted_decoders(folder, vocabulary, base)
+    import json
+
+    config = json.loads((folder / "base/config.json").read_text())
+    return {d: QwenDecoder(config, merged_state(folder, d)) for d in DIRECTIONS}
+
+
+def _adapted_decoders(folder: Path, vocabulary: Vocabulary, base: str) -> dict[Direction, Decoder]:
+    """One copy of a foreign base a direction, with its adapter merged in."""
+    from peft import PeftModel
+
+    from mien.llm.base import append_rows, load_base
+
+    decoders: dict[Direction, Decoder] = {}
+    for direction in DIRECTIONS:
+        model, _ = load_base(base)
+        append_rows(model, vocabulary.size, seed=0)
+        adapted = PeftModel.from_pretrained(model, str(folder / direction))
+        decoders[direction] = TransformersDecoder(adapted.merge_and_unload().eval())
+    return decoders

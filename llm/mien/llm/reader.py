@@ -1,0 +1,141 @@
+"""Motion to language: the plan read from codes, then a caption, as coroutines like those of the composer."""
+
+import math
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from mien.llm.composer import WINDOW, Step
+from mien.llm.decoder import Decoder
+from mien.llm.grammar import PlanGrammar
+from mien.llm.plan import (
+    FPS,
+    FRAMES_PER_CLOCK,
+    FRAMES_PER_TICK,
+    Line,
+    clip_lines,
+    shift_lines,
+    stretch_lines,
+    ticks_of,
+)
+from mien.llm.sequences import SequenceWriter
+from mien.llm.text_codec import TextCodec
+from mien.llm.vocabulary import MAX_TICKS, Vocabulary
+
+MAX_CAPTION_TOKENS = 96
+MAX_CAPTION_LINES = 6
+JOIN_TICKS = 2
+
+
+@dataclass(frozen=True, eq=False)
+class Reader:
+    """Reads motions of any length.
+
+    Attributes:
+        decoder: Looks up embeddings and scores tokens; the driver lets it read.
+        vocabulary: The ids.
+        codec: Ids of text.
+        instruction: What the model is asked, as text.
+    """
+
+    decoder: Decoder
+    vocabulary: Vocabulary
+    codec: TextCodec
+    instruction: str
+
+    def run(
+        self, codes: Sequence[int]
+    ) -> Generator[Step, Tensor, tuple[tuple[Line, ...], str]]:
+        """Read one motion: in one piece if it fits, else window by window with one caption for all.
+
+        Returns:
+            The lines of the plan, in ticks of the whole motion, and the caption.
+        """
+        pieces = split_frames(len(codes))
+        if len(pieces) == 1:
+            lines, hidden = yield from self._read_plan(codes)
+            caption = yield from self._read_caption(hidden)
+            return lines, caption
+        found: tuple[Line, ...] = ()
+        for start, stop in pieces:
+            lines, _ = yield from self._read_plan(codes[start:stop])
+            found += shift_lines(lines, start // FRAMES_PER_TICK)
+        merged = join_lines(found)
+        caption = yield from self._caption_of(merged, ticks_of(len(codes) / FPS))
+        return merged, caption
+
+    def _read_plan(
+        self, codes: Sequence[int]
+    ) -> Generator[Step, Tensor, tuple[tuple[Line, ...], Tensor]]:
+        vocabulary = self.vocabulary
+        ticks = min(ticks_of(len(codes) / FPS), MAX_TICKS)
+        grammar = PlanGrammar(vocabulary, "caption", ticks, min_lines=0)
+        given = SequenceWriter(vocabulary).describe_ids(self.codec.encode(self.instruction), codes)
+        hidden = yield Step(self._embed([*given, vocabulary.control("plan")]), is_fresh=True)
+        while not grammar.closed:
+            ids = torch.tensor(grammar.allowed(MAX_TICKS))
+            pick = int(self.decoder.logits(hidden, ids).argmax()) if len(ids) > 1 else 0
+            grammar.advance(int(ids[pick]))
+            hidden = yield Step(self._embed([int(ids[pick])]))
+        return tuple(grammar.lines), hidden
+
+    def _read_caption(self, hidden: Float[Tensor, "d"]) -> Generator[Step, Tensor, str]:
+        end = self.vocabulary.control("end")
+        ids = torch.tensor([*range(self.codec.size), end])
+        caption: list[int] = []
+        while len(caption) < MAX_CAPTION_TOKENS:
+            token = int(ids[int(self.decoder.logits(hidden, ids).argmax())])
+            if token == end:
+                break
+            caption.append(token)
+            hidden = yield Step(self._embed([token]))
+        return self.codec.decode(caption)
+
+    def _caption_of(self, lines: Sequence[Line], ticks: int) -> Generator[Step, Tensor, str]:
+        """Caption the longest lines of a long motion as if it were as long as a window."""
+        kept = sorted(lines, key=lambda x: x.start - x.stop)[:MAX_CAPTION_LINES]
+        shrunk = clip_lines(stretch_lines(kept, min(1.0, MAX_TICKS / ticks)), MAX_TICKS)
+        vocabulary = self.vocabulary
+        given = SequenceWriter(vocabulary).describe_ids(self.codec.encode(self.instruction), ())
+        plan = vocabulary.plan_ids(shrunk, min(ticks, MAX_TICKS))
+        ids = [*given, *plan, vocabulary.control("caption")]
+        hidden = yield Step(self._embed(ids), is_fresh=True)
+        return (yield from self._read_caption(hidden))
+
+    def _embed(self, ids: Sequence[int]) -> Float[Tensor, "n d"]:
+        return self.decoder.embed(torch.tensor(list(ids), dtype=torch.long))
+
+
+def split_frames(num_frames: int) -> list[tuple[int, int]]:
+    """Cut a motion into about equal windows of at most 8 s, on the clock.
+
+    Example:
+        >>> split_frames(450)
+        [(0, 150), (150, 300), (300, 450)]
+    """
+    count = math.ceil(num_frames / WINDOW)
+    clocks = math.ceil(num_frames / FRAMES_PER_CLOCK)
+    cuts = [clocks * i // count * FRAMES_PER_CLOCK for i in range(count)] + [num_frames]
+    return list(zip(cuts, cuts[1:], strict=False))
+
+
+def join_lines(lines: Sequence[Line]) -> tuple[Line, ...]:
+    """Join lines of one entry and side that a cut between windows has parted; the longer part gives the level."""
+    out: list[Line] = []
+    for line in sorted(lines):
+        same = [
+            i
+            for i, x in enumerate(out)
+            if (x.entry, x.side) == (line.entry, line.side) and line.start - x.stop <= JOIN_TICKS
+        ]
+        if not same:
+            out.append(line)
+            continue
+        old = out[same[-1]]
+        longer = max(old, line, key=lambda x: x.stop - x.start)
+        stop = max(old.stop, line.stop)
+        out[same[-1]] = Line(old.start, stop, old.entry, old.side, longer.level)
+    return tuple(sorted(out))

@@ -1,0 +1,214 @@
+"""One stage of training: a loop that can be killed at any step and goes on to the same losses."""
+
+import json
+import math
+import os
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from mien.llm.mixture import Mixture
+from mien.llm.network import PrefixedModel
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How a stage learns.
+
+    Attributes:
+        steps: Optimizer steps.
+        learning_rate: At its highest.
+        warmup: Steps to get there.
+        final: Share of the highest rate at the end, along a cosine.
+        weight_decay: Of matrices.
+        clip_norm: Largest norm of the gradient.
+        checkpoint_every: Steps between checkpoints; 0 keeps none.
+    """
+
+    steps: int
+    learning_rate: float = 1e-3
+    warmup: int = 100
+    final: float = 0.1
+    weight_decay: float = 0.05
+    clip_norm: float = 1.0
+    checkpoint_every: int = 500
+
+    def rate(self, step: int) -> float:
+        """Learning rate of a step."""
+        if step < self.warmup:
+            return self.learning_rate * (step + 1) / self.warmup
+        at = (step - self.warmup) / max(1, self.steps - self.warmup)
+        share = self.final + (1 - self.final) * 0.5 * (1 + math.cos(math.pi * at))
+        return self.learning_rate * share
+
+
+@dataclass(frozen=True)
+class Progress:
+    """One line of progress.
+
+    Attributes:
+        step: Steps done.
+        steps: Steps in all.
+        losses: Mean loss of each task since the last line.
+        tokens_per_second: Positions read.
+        seconds_left: At this pace.
+    """
+
+    step: int
+    steps: int
+    losses: dict[str, float]
+    tokens_per_second: float
+    seconds_left: float
+
+
+def train_stage(
+    model: PrefixedModel,
+    mixture: Mixture,
+    schedule: Schedule,
+    folder: Path,
+    seed: int,
+    report: Callable[[Progress], None] = lambda progress: None,
+    stop_after: int | None = None,
+) -> list[float]:
+    """Train what is trainable of a model, from its last checkpoint in `folder` if there is one.
+
+    Args:
+        model: Changed in place.
+        mixture: Draws the batch of each step.
+        schedule: How to learn.
+        folder: Where checkpoints go.
+        seed: Of the batches.
+        report: Told about every 50 steps.
+        stop_after: Stop early after this many steps in all, as a killed run would.
+
+    Returns:
+        The loss of every step since the beginning of the stage.
+    """
+    from accelerate import Accelerator
+
+    accelerator = Accelerator()
+    prepared, optimizer = accelerator.prepare(model, _optimizer(model, schedule))
+    losses = _load_checkpoint(accelerator.unwrap_model(prepared), optimizer, folder)
+    prepared.train()
+    last = min(schedule.steps, stop_after or schedule.steps)
+    meter = _Meter(schedule.steps, report)
+    for step in range(len(losses), last):
+        task, batch = mixture.draw(seed, step)
+        for group in optimizer.param_groups:
+            group["lr"] = schedule.rate(step)
+        each, weights = prepared(_to_device(batch, accelerator.device))
+        loss = (each * weights).sum() / weights.sum()
+        accelerator.backward(loss)
+        accelerator.clip_grad_norm_(prepared.parameters(), schedule.clip_norm)
+        optimizer.step()
+        optimizer.zero_grad()
+        losses.append(float(loss.detach()))
+        meter.add(task, losses[-1], batch.input_ids.numel(), step + 1)
+        if schedule.checkpoint_every and (step + 1) % schedule.checkpoint_every == 0:
+            save_checkpoint(accelerator.unwrap_model(prepared), optimizer, losses, folder)
+    return losses
+
+
+def _to_device(batch: Any, device: torch.device) -> Any:
+    if device.type == "cpu":
+        return batch
+    return type(batch)(**{name: value.to(device) for name, value in vars(batch).items()})
+
+
+def _optimizer(model: nn.Module, schedule: Schedule) -> torch.optim.Optimizer:
+    """AdamW, without decay on vectors."""
+    trainable = [p for p in model.parameters() if p.requires_grad]
+    groups = [
+        {"params": [p for p in trainable if p.ndim >= 2], "weight_decay": schedule.weight_decay},
+        {"params": [p for p in trainable if p.ndim < 2], "weight_decay": 0.0},
+    ]
+    groups = [group for group in groups if group["params"]]
+    return torch.optim.AdamW(groups, lr=schedule.learning_rate, betas=(0.9, 0.95))
+
+
+def trainable_state(model: nn.Module) -> dict[str, Tensor]:
+    """The trainable parameters by name."""
+    return {
+        name: p.detach().cpu().contiguous() for name, p in model.named_parameters() if p.requires_grad
+    }
+
+
+def save_checkpoint(
+    model: nn.Module, optimizer: Any, losses: list[float], folder: Path
+) -> None:
+    """Write model, optimizer and losses as a whole: a kill leaves the old checkpoint or the new one."""
+    fresh = folder / "checkpoint.new"
+    shutil.rmtree(fresh, ignore_errors=True)
+    fresh.mkdir(parents=True)
+    save_file(trainable_state(model), fresh / "model.safetensors")
+    moments = {
+        f"{index}.{name}": value
+        for index, state in optimizer.state_dict()["state"].items()
+        for name, value in state.items()
+    }
+    save_file(moments, fresh / "optimizer.safetensors")
+    (fresh / "losses.json").write_text(json.dumps(losses))
+    current, old = folder / "checkpoint", folder / "checkpoint.old"
+    shutil.rmtree(old, ignore_errors=True)
+    if current.is_dir():
+        os.replace(current, old)
+    os.replace(fresh, current)
+
+
+def _load_checkpoint(model: nn.Module, optimizer: Any, folder: Path) -> list[float]:
+    """Load the last checkpoint and give its losses; none if there is none."""
+    path = folder / "checkpoint"
+    if not path.is_dir():
+        path = folder / "checkpoint.old"
+    if not path.is_dir():
+        return []
+    load_trainable(model, load_file(path / "model.safetensors"))
+    state: dict[int, dict[str, Tensor]] = {}
+    for key, value in load_file(path / "optimizer.safetensors").items():
+        index, name = key.split(".", 1)
+        state.setdefault(int(index), {})[name] = value
+    groups = optimizer.state_dict()["param_groups"]
+    optimizer.load_state_dict({"state": state, "param_groups": groups})
+    losses: list[float] = json.loads((path / "losses.json").read_text())
+    return losses
+
+
+@torch.no_grad()
+def load_trainable(model: nn.Module, state: dict[str, Tensor]) -> None:
+    """Copy saved parameters into a model."""
+    own = dict(model.named_parameters())
+    if missing := set(state) - set(own):
+        raise ValueError(f"The checkpoint belongs to another model: it has {sorted(missing)[:3]}...")
+    for name, value in state.items():
+        own[name].copy_(value)
+
+
+class _Meter:
+    """Collects losses by task and reports every 50 steps."""
+
+    def __init__(self, steps: int, report: Callable[[Progress], None], every: int = 50) -> None:
+        self._steps, self._report, self._every = steps, report, every
+        self._reset()
+
+    def _reset(self) -> None:
+        self._losses: dict[str, list[float]] = {}
+        self._tokens, self._begun = 0, time.monotonic()
+
+    def add(self, task: str, loss: float, tokens: int, step: int) -> None:
+        """Take one step's figures."""
+        self._losses.setdefault(task, []).append(loss)
+        self._tokens += tokens
+        count = sum(map(len, self._losses.values()))
+        if count == self._every or step == self._steps:
+            took = time.monotonic() - self._begun
+            means = {name: sum(x) / len(x) for name, x in self._losses.items()}
+            left = took / count * (self._steps - step)
+            self._report(Progress(step, self._steps, means, self._tokens / took, left))
+            self._reset()

