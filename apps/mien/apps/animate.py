@@ -1,0 +1,77 @@
+"""`mien animate`: text to a moving face."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from mien.apps.drawing import Drawing
+from mien.apps.outputs import check_outputs, write_outputs
+from mien.apps.progress import say
+from mien.apps.refusal import refusing
+from mien.apps.request import (
+    Device,
+    check_fps,
+    check_sampling,
+    check_seconds,
+    check_seed,
+    plain_prompt,
+)
+
+
+@dataclass(frozen=True)
+class Animate:
+    """Make a face do what a text says, and write it as video, pictures or motion data.
+
+    The extension decides what is written: .mp4 .gif .png (contact sheet) .csv (Live Link Face)
+    .npz .safetensors (Motion). Existing files are replaced, whole.
+    """
+
+    text: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="TEXT")]
+    """What the face does, in English; up to 100 words."""
+    output: Annotated[
+        tyro.conf.UseAppendAction[tuple[Path, ...]], tyro.conf.arg(aliases=["-o"], metavar="PATH")
+    ] = ()
+    """File to write; give it again for more."""
+    seconds: Annotated[float | None, tyro.conf.arg(metavar="S")] = None
+    """Length, 0.2 to 120 seconds; chosen from the text where not given."""
+    seed: int = 0
+    """The same seed gives the same motion."""
+    fps: float = 25.0
+    """Frames a second of what is written."""
+    avatar: str = "adult"
+    """Whose face: a name from `mien avatar list`, or a folder."""
+    size: int = 512
+    """Width and height of a video, pixels."""
+    temperature: float = 0.8
+    """How freely to sample; 0 always takes the likeliest."""
+    top_p: float = 0.95
+    """Share of the likelihood that is sampled from."""
+    device: Device = "cpu"
+    """Where models run and frames are drawn."""
+
+    def run(self) -> None:
+        """Check everything, then generate, then write."""
+        drawing = Drawing(self.avatar, self.size, self.device)
+        with refusing():
+            plain_prompt(self.text)
+            check_seconds(self.seconds)
+            check_seed(self.seed)
+            check_fps(self.fps)
+            check_sampling(self.temperature, self.top_p)
+            check_outputs(self.output)
+            drawing.check()
+        say(str(self))
+        from mien import pipeline
+
+        motion = pipeline.animate(
+            self.text,
+            self.seconds,
+            self.seed,
+            self.fps,
+            temperature=self.temperature,
+            top_p=self.top_p,
+            device=self.device,
+        )
+        write_outputs(motion, self.output, drawing)

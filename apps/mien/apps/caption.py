@@ -1,0 +1,55 @@
+"""`mien caption`: motion to text."""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import tyro
+
+from mien.apps.inputs import check_input, read_clip
+from mien.apps.refusal import refusing
+from mien.apps.request import Device, check_device
+
+if TYPE_CHECKING:
+    from mien.pipeline import Caption as Found
+
+
+@dataclass(frozen=True)
+class Caption:
+    """Say what the face in a clip does: a description, then each event with its times.
+
+    Reads .csv (Live Link Face), .gesichter (a recording of its stream), .npz and .safetensors
+    (Motion).
+    """
+
+    path: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="PATH")]
+    """The clip."""
+    json: bool = False
+    """Print {"caption", "events": [{"start", "end", "text"}], "seconds", "source"} instead."""
+    device: Device = "cpu"
+    """Where models run."""
+
+    def run(self) -> None:
+        """Read, describe, print."""
+        with refusing():
+            check_input(self.path)
+            check_device(self.device)
+            motion = read_clip(self.path)
+        from mien import pipeline
+
+        found = pipeline.caption(motion, device=self.device)
+        if self.json:
+            print(_as_json(found, motion.seconds, self.path))
+        else:
+            print(_as_text(found))
+
+
+def _as_json(found: "Found", seconds: float, source: Path) -> str:
+    fields = asdict(found) | {"seconds": round(seconds, 3), "source": str(source)}
+    return json.dumps(fields, ensure_ascii=False, indent=2)
+
+
+def _as_text(found: "Found") -> str:
+    rows = [f"{event.start:6.2f} - {event.end:5.2f} s  {event.text}" for event in found.events]
+    return "\n".join([found.caption, *rows])

@@ -1,0 +1,49 @@
+"""`mien convert`: a motion file into another format, or a video of it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from mien.apps.drawing import Drawing
+from mien.apps.inputs import check_input, read_clip
+from mien.apps.outputs import check_outputs, write_outputs
+from mien.apps.refusal import refusing
+from mien.apps.request import Device, check_fps
+
+
+@dataclass(frozen=True)
+class Convert:
+    """Write a clip in another format; the extensions say which.
+
+    Reads .csv (Live Link Face), .gesichter (a recording of its stream), .npz and .safetensors
+    (Motion). Writes .mp4 .gif .png (contact sheet) .csv .npz .safetensors.
+    """
+
+    path: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="IN")]
+    """The clip."""
+    output: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="OUT")]
+    """The file to write; an existing one is replaced, whole."""
+    fps: float | None = None
+    """Frames a second of what is written; those of the clip where not given."""
+    avatar: str = "adult"
+    """Whose face pictures show: a name from `mien avatar list`, or a folder."""
+    size: int = 512
+    """Width and height of a video, pixels."""
+    device: Device = "cpu"
+    """Where frames are drawn."""
+
+    def run(self) -> None:
+        """Read, resample, write."""
+        drawing = Drawing(self.avatar, self.size, self.device)
+        with refusing():
+            check_input(self.path)
+            check_outputs([self.output], inputs=[self.path])
+            if self.fps is not None:
+                check_fps(self.fps)
+            drawing.check()
+            motion = read_clip(self.path)
+        if self.fps is not None:
+            motion = motion.resample(self.fps)
+        write_outputs(motion, [self.output], drawing)

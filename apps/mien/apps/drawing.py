@@ -1,0 +1,96 @@
+"""How commands draw a motion: on which avatar, how large, where."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mien.apps.progress import track
+from mien.apps.request import Device, check_device, check_size
+
+if TYPE_CHECKING:
+    from numpy import ndarray
+    from PIL.Image import Image
+
+    from mien.motion import Motion
+
+AVATARS = {
+    "adult": "a grown woman",
+    "child": "a child of about seven",
+    "infant": "a baby of about one year",
+}
+TILE = 256  # pixels a side on a contact sheet
+VIEWS_RADIANS = (-0.7, 0.0, 0.7)
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """How a motion is drawn.
+
+    Attributes:
+        avatar: Name or folder of the avatar.
+        size: Width and height of a picture, pixels.
+        device: Where it is drawn.
+    """
+
+    avatar: str = "adult"
+    size: int = 512
+    device: Device = "cpu"
+
+    def check(self) -> None:
+        """Refuse what cannot be drawn, before any work is done.
+
+        Raises:
+            ValueError: If the avatar, the size or the device cannot be had.
+        """
+        check_size(self.size)
+        check_avatar(self.avatar)
+        check_device(self.device)
+
+
+def check_avatar(name: str) -> None:
+    """Refuse a name that is neither shipped nor a folder."""
+    if name not in AVATARS and not Path(name).is_dir():
+        raise ValueError(
+            f"`avatar` must be one of {', '.join(AVATARS)}, or the folder of one, got {name!r}."
+        )
+
+
+def draw_frames(motion: "Motion", drawing: Drawing) -> "Iterator[ndarray]":
+    """Every frame of a motion, with progress."""
+    from mien import pipeline
+
+    frames = pipeline.render(motion, drawing.avatar, drawing.size, device=drawing.device)
+    return track(frames, motion.num_frames, "drawing")
+
+
+def draw_sheet(motion: "Motion", drawing: Drawing, tile: int = TILE) -> "Image":
+    """A contact sheet of a motion: a dozen frames with their times under the motion's text."""
+    import torch
+
+    from mien import pipeline
+    from mien.apps.sheet import contact_sheet, sheet_frames
+
+    shown = sheet_frames(motion.num_frames)
+    stills = motion.sample(torch.tensor(shown, dtype=torch.float64))
+    frames = list(pipeline.render(stills, drawing.avatar, tile, device=drawing.device))
+    return contact_sheet(frames, [i / motion.fps for i in shown], motion.text)
+
+
+def draw_views(drawing: Drawing) -> "Image":
+    """A neutral face from the subject's right, the front and the left, side by side."""
+    import numpy as np
+    from PIL import Image
+
+    from mien import pipeline
+    from mien.motion import Motion
+
+    views = [
+        next(
+            pipeline.render(
+                Motion.rest(1), drawing.avatar, drawing.size, yaw=yaw, device=drawing.device
+            )
+        )
+        for yaw in VIEWS_RADIANS
+    ]
+    return Image.fromarray(np.concatenate(views, axis=1))

@@ -1,0 +1,69 @@
+"""`mien train tokenizer | llm`: the commands that made the shipped weights."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+from mien.apps.progress import say
+from mien.apps.refusal import refusing
+from mien.apps.request import Device, check_device, check_seed
+
+
+@dataclass(frozen=True)
+class TrainTokenizer:
+    """Train the motion tokenizer on a corpus; stopped and started again, it goes on."""
+
+    data: Annotated[Path, tyro.conf.arg(metavar="FOLDER")] = Path("runs/corpus")
+    """Corpus that `mien synth` made."""
+    out: Annotated[Path, tyro.conf.arg(aliases=["-o"], metavar="FOLDER")] = Path("runs/tokenizer")
+    """Where weights, card and checkpoints go."""
+    kind: Literal["geometry", "coefficients"] = "geometry"
+    """What is quantized: face points, or head parameters (the twin for comparison)."""
+    steps: int = 4000
+    """Optimizer steps."""
+    seed: int = 0
+    """Of weights, windows and disturbances."""
+    resume: bool = True
+    """Go on from the newest checkpoint in `out`."""
+    device: Device = "cpu"
+    """Where to train."""
+
+    def run(self) -> None:
+        """Check, train, report."""
+        with refusing():
+            check_corpus(self.data)
+            check_folder(self.out)
+            check_seed(self.seed)
+            check_device(self.device)
+        say(str(self))
+        from mien.tokenizer.config import tokenizer_small
+        from mien.tokenizer.train import TrainTokenizerConfig, train_tokenizer
+
+        with refusing():
+            config = TrainTokenizerConfig(
+                out=self.out,
+                tokenizer=tokenizer_small(self.kind),
+                steps=self.steps,
+                unquantized_steps=min(400, self.steps // 10),
+                seed=self.seed,
+                resume=self.resume,
+                cpu=self.device == "cpu",
+            )
+        _, figures = train_tokenizer(config, self.data)
+        for name, value in figures.as_dict().items():
+            print(f"{name:<14} {value:.4g}")
+
+
+def check_corpus(folder: Path) -> None:
+    """Refuse a folder that holds no shard of a corpus."""
+    if not folder.is_dir() or not any(folder.rglob("*.parquet")):
+        raise ValueError(f"{folder}: wanted a folder with a corpus; make one with `mien synth`.")
+
+
+def check_folder(folder: Path) -> None:
+    """Make the folder of results, or refuse where it cannot be."""
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(f"{folder}: wanted a folder for the results, got a file.")
+    folder.mkdir(parents=True, exist_ok=True)
