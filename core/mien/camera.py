@@ -10,7 +10,7 @@ from torch import Tensor
 
 __all__ = ["Camera"]
 
-_PORTRAIT_CENTER_M = (0.0, 0.0, 0.0)
+_PORTRAIT_CENTER_M = (0.0, -0.025, -0.04)  # crown, chin and some neck of the default head
 _PORTRAIT_HEIGHT_M = 0.34
 _PORTRAIT_FOV_DEG = 14.0
 

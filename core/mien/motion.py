@@ -291,9 +291,9 @@ class Motion:
                     f"format version {fields['format_version']!r}, not {FORMAT_VERSION}"
                 )
             labels = tuple(Label(float(a), float(b), str(text)) for a, b, text in fields["labels"])
-            tracks = {
-                name: _to_tensor(arrays[name]) for name in (*_TRACKS, "shape") if name in arrays
-            }
+            tracks = {name: _to_tensor(arrays[name]) for name in _TRACKS}
+            if "shape" in arrays:
+                tracks["shape"] = _to_tensor(arrays["shape"])
             plain = {"head": str(fields["head"]), "text": str(fields["text"])}
             return cls(fps=float(fields["fps"]), labels=labels, **plain, **tracks)  # type: ignore[arg-type]
         except (KeyError, TypeError, ValueError) as error:

@@ -147,17 +147,23 @@ def _bad_number(
     for number, row in zip(numbers, rows, strict=True):
         fields = row.split(",")
         for name, index in zip(names, used, strict=True):
-            try:
-                np.loadtxt([fields[index]], comments=None, ndmin=1)
-                is_number = bool(fields[index].strip())
-            except ValueError:
-                is_number = False
-            if not is_number:
+            if not _is_number(fields[index]):
                 return ValueError(
                     f"Line {number + 1}, column {_live_link_name(name)}: a number is wanted, got "
                     f"{fields[index][:40]!r}."
                 )
     return ValueError("There is a field that is not a number.")
+
+
+def _is_number(field: str) -> bool:
+    """Whether `numpy.loadtxt` takes a field for one number."""
+    if not field.strip():
+        return False
+    try:
+        np.loadtxt([field], comments=None)
+    except ValueError:
+        return False
+    return True
 
 
 def _check_range(channels: NDArray[np.float64], numbers: list[int]) -> None:
