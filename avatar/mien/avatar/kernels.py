@@ -31,6 +31,7 @@ _F = np.float32
 _U = np.uintp  # unsigned indices: numba then emits no wrap-around of negative ones
 _PIXELS = TILE * TILE
 _DIGIT = 12  # bits a radix pass
+_LOG_ALPHA_MIN = math.log(ALPHA_MIN)
 _LOG2_ALPHA_MIN = _F(math.log2(ALPHA_MIN))
 _LOG2_E = math.log2(math.e)
 # Reassociation stays off: `exp2` and the thresholds must round the same way everywhere.
@@ -121,7 +122,9 @@ def project(
         x_row = (gx * (r0[0] - u * r2[0]), gx * (r0[1] - u * r2[1]), gx * (r0[2] - u * r2[2]))
         y_row = (gy * (r1[0] - v * r2[0]), gy * (r1[1] - v * r2[1]), gy * (r1[2] - v * r2[2]))
         xx, xy, yy = _covariance(quats, scales, i, x_row, y_row)
-        radius = math.sqrt(2.0 * math.log(opacity / ALPHA_MIN))  # sigmas to where alpha fades
+        log_opacity = math.log(opacity)
+        fading = max(log_opacity - _LOG_ALPHA_MIN, 0.0)
+        radius = math.sqrt(2.0 * fading)  # in standard deviations, to where alpha ends
         left, right = _reach(center_x, radius * math.sqrt(xx), width)
         top, bottom = _reach(center_y, radius * math.sqrt(yy), height)
         if left >= right or top >= bottom:
@@ -133,7 +136,7 @@ def project(
         splats[i, 0], splats[i, 1] = center_x, center_y
         splats[i, 2], splats[i, 4] = -0.5 * yy * log_inverse, -0.5 * xx * log_inverse
         splats[i, 3] = xy * log_inverse
-        splats[i, 5] = math.log(opacity) * _LOG2_E
+        splats[i, 5] = log_opacity * _LOG2_E
         splats[i, 6], splats[i, 7], splats[i, 8] = colors[i, 0], colors[i, 1], colors[i, 2]
         splats[i, 9], splats[i, 10] = top, bottom
         splats[i, 11] = 1.0 / (yy * log_inverse)

@@ -46,8 +46,8 @@ def quat_to_rotmat(quats: Float[Tensor, "n 4"]) -> Float[Tensor, "n 3 3"]:
 def project(gaussians: Gaussians, camera: Camera) -> Projected:
     """Projects Gaussians by the first-order (EWA) approximation of the perspective.
 
-    The ray direction inside the Jacobian is held within 1.15 times the field of view, as gsplat
-    does, so that Gaussians far off the image do not blow up.
+    As in gsplat, the ray inside the Jacobian is held to the image and 15 % of its size around
+    it, so that Gaussians far off the image do not blow up.
     """
     like = gaussians.means
     view, intrinsics = camera.viewmat.to(like), camera.K.to(like)

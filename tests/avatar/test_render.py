@@ -1,0 +1,143 @@
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+import torch
+
+from mien.avatar import reference
+from mien.avatar.gaussians import Gaussians
+from mien.avatar.phantom import phantom
+from mien.avatar.render import Image, render, render_frames
+from mien.camera import Camera
+
+CAMERA = Camera.portrait(70, 55, yaw=-0.3)
+
+
+def assert_same(one: Image, two: Image) -> None:
+    torch.testing.assert_close(one.image, two.image, rtol=0, atol=0)
+    torch.testing.assert_close(one.alpha, two.alpha, rtol=0, atol=0)
+
+
+def test_the_background_shows_through_by_what_alpha_leaves() -> None:
+    shell, color = phantom(500), (0.2, 0.5, 0.9)
+    black, drawn = render(shell, CAMERA), render(shell, CAMERA, color)
+    expected = black.image + (1 - black.alpha)[..., None] * torch.tensor(color)
+    torch.testing.assert_close(drawn.image, expected, rtol=1e-5, atol=1e-6)
+    assert float(drawn.alpha[0, 0]) == 0 and drawn.image[0, 0].tolist() == pytest.approx(color)
+
+
+def test_depth_is_that_of_the_reference() -> None:
+    shell = phantom(500)
+    exact = shell.to(dtype=torch.float64)
+    depths = reference.project(exact, CAMERA).depths
+    weighted, alpha = reference.rasterize(exact, CAMERA, depths[:, None])
+    depth = render(shell, CAMERA, with_depth=True).depth
+    assert depth is not None and float(depth[0, 0]) == 0
+    solid = alpha > 0.1  # elsewhere one threshold decided by rounding weighs too much
+    torch.testing.assert_close(
+        depth.double()[solid], (weighted[..., 0] / alpha)[solid], rtol=1e-4, atol=0
+    )
+
+
+def test_asking_for_depth_changes_no_color() -> None:
+    shell = phantom(500)
+    assert_same(render(shell, CAMERA, with_depth=True), render(shell, CAMERA))
+    assert render(shell, CAMERA).depth is None
+
+
+def test_nothing_to_draw_is_the_background() -> None:
+    image = render(phantom(3).subset(torch.arange(0)), CAMERA, (0.1, 0.2, 0.3))
+    assert float(image.alpha.max()) == 0
+    torch.testing.assert_close(image.image, torch.tensor([0.1, 0.2, 0.3]).expand(55, 70, 3))
+
+
+def moving(count: int) -> Iterator[Gaussians]:
+    shell = phantom(400)
+    for i in range(count):
+        ids = torch.arange(400 - 20 * i)  # the count changes: buffers are used again
+        yield shell.subset(ids)
+
+
+@pytest.mark.parametrize("num_threads", [1, 2, 3])
+def test_many_frames_are_the_frames_one_by_one(num_threads: int) -> None:
+    together = list(render_frames(moving(8), CAMERA, num_threads=num_threads))
+    assert len(together) == 8
+    for image, gaussians in zip(together, moving(8), strict=True):
+        assert_same(image, render(gaussians, CAMERA))
+
+
+def test_frames_are_taken_as_they_are_needed() -> None:
+    taken = []
+
+    def watched() -> Iterator[Gaussians]:
+        for i, gaussians in enumerate(moving(9)):
+            taken.append(i)
+            yield gaussians
+
+    frames = render_frames(watched(), CAMERA, num_threads=2)
+    assert taken == []
+    next(frames)
+    assert len(taken) <= 3
+
+
+def test_an_error_in_the_frames_reaches_the_caller() -> None:
+    def broken() -> Iterator[Gaussians]:
+        yield phantom(10)
+        raise RuntimeError("no more")
+
+    with pytest.raises(RuntimeError, match="no more"):
+        list(render_frames(broken(), CAMERA, num_threads=2))
+
+
+def test_threads_can_render_at_the_same_time() -> None:
+    shells = [phantom(300, seed) for seed in range(6)]
+    with ThreadPoolExecutor(3) as pool:
+        images = list(pool.map(lambda shell: render(shell, CAMERA, num_threads=2), shells))
+    for image, shell in zip(images, shells, strict=True):
+        assert_same(image, render(shell, CAMERA))
+
+
+def test_inputs_may_be_views_and_doubles_and_stay_unchanged() -> None:
+    shell = phantom(600)
+    every_second = shell.subset(torch.arange(0, 600, 2))
+    strided = Gaussians(*(value[::2] for value in vars(shell).values()))
+    before = shell.means.clone()
+    assert not strided.means.is_contiguous()
+    assert_same(render(strided, CAMERA), render(every_second, CAMERA))
+    assert_same(render(every_second.to(dtype=torch.float64), CAMERA), render(every_second, CAMERA))
+    torch.testing.assert_close(shell.means, before, rtol=0, atol=0)
+
+
+def test_a_cpu_gives_no_gradients_and_says_so() -> None:
+    shell = phantom(10)
+    shell.colors.requires_grad_()
+    with pytest.raises(ValueError, match="must not require gradients on a CPU"):
+        render(shell, CAMERA)
+    with torch.no_grad():
+        assert float(render(shell, CAMERA).alpha.max()) > 0
+
+
+def test_no_threads_and_other_devices_are_refused() -> None:
+    with pytest.raises(ValueError, match="`num_threads` must be at least 1, got 0"):
+        render(phantom(5), CAMERA, num_threads=0)
+    meta = Gaussians.__new__(Gaussians)  # `meta` tensors have no values to validate
+    for name, value in vars(phantom(5)).items():
+        object.__setattr__(meta, name, value.to("meta"))
+    with pytest.raises(ValueError, match="CPU or a CUDA device, got meta"):
+        render(meta, CAMERA)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_gsplat_draws_what_the_kernels_draw() -> None:
+    shell, color = phantom(2000), (0.2, 0.5, 0.9)
+    ours = render(shell, CAMERA, color, with_depth=True)
+    theirs = render(shell.to("cuda"), CAMERA, color, with_depth=True)
+    assert ours.depth is not None and theirs.depth is not None
+    # gsplat's __expf is good to about 2e-6; a threshold decided otherwise moves ALPHA_MIN.
+    for one, two in ((ours.image, theirs.image), (ours.alpha, theirs.alpha)):
+        difference = (one - two.cpu()).abs()
+        assert float(difference.max()) <= 1 / 255
+        assert float(difference.mean()) <= 1e-5
+    solid = ours.alpha > 0.5
+    torch.testing.assert_close(ours.depth[solid], theirs.depth.cpu()[solid], rtol=1e-3, atol=0)
