@@ -1,0 +1,267 @@
+"""`Avatar`: a painted head that a motion drives, frame by frame, as Gaussians."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from mien.avatar.avatar_file import (
+    SUFFIX,
+    find_avatar,
+    read_avatar,
+    read_gains,
+    read_look,
+    write_avatar,
+)
+from mien.avatar.canvas import find_openings
+from mien.avatar.gaussians import Gaussians
+from mien.avatar.look import Look
+from mien.avatar.placing import Placed, place, unit, vertex_normals
+from mien.avatar.shading import MaterialTable, Studio, shade
+from mien.avatar.splats import Kind, Splats
+from mien.avatar.windows import Window
+from mien.head import Head
+from mien.rotations import rotmat_to_quat
+
+if TYPE_CHECKING:
+    from mien.camera import Camera
+    from mien.motion import Motion
+
+_CHUNK = 16  # frames posed at once
+_MM = 1e-3
+
+
+@dataclass(frozen=True, eq=False)
+class Avatar:
+    """A person: an identity of a head, painted with Gaussians.
+
+    Attributes:
+        head: The head model the splats are bound to.
+        shape: Identity coefficients of the head.
+        splats: The painting.
+        look: What it was painted from.
+        gains: Factors on expression components by name, for faces that move less.
+        name: For messages and files.
+        studio: The lights.
+        made_by: What made it, for the card.
+
+    Example:
+        >>> from mien.motion import Motion
+        >>> avatar = Avatar.load("adult")
+        >>> len(next(avatar.drive(Motion.rest(1)))) == len(avatar)
+        True
+    """
+
+    head: Head
+    shape: Float[Tensor, " s"]
+    splats: Splats
+    look: Look = field(default_factory=Look)
+    gains: Mapping[str, float] = field(default_factory=dict)
+    name: str = "avatar"
+    studio: Studio = field(default_factory=Studio)
+    made_by: str = ""
+
+    def __post_init__(self) -> None:
+        if self.shape.ndim != 1 or len(self.shape) > self.head.num_shape:
+            raise ValueError(
+                f"`shape` must be [S] with S at most {self.head.num_shape} for the head "
+                f"{self.head.name!r}, got {list(self.shape.shape)}."
+            )
+        if len(self.splats) and int(self.splats.faces.max()) >= len(self.head.faces):
+            raise ValueError(
+                f"The splats hang on triangle {int(self.splats.faces.max())}, but the head "
+                f"{self.head.name!r} has {len(self.head.faces)}: they were painted on another head."
+            )
+        unknown = sorted(set(self.gains) - set(self.head.expr_names))
+        if unknown:
+            raise ValueError(f"`gains` names components that the head lacks: {unknown}.")
+        state = _State.of(self)
+        object.__setattr__(self, "_prepared", state)
+
+    def __len__(self) -> int:
+        return len(self.splats)
+
+    @classmethod
+    def load(cls, name_or_path: str | Path, head: Head | None = None) -> Avatar:
+        """Load a shipped avatar by name, or any `NAME.avatar` folder.
+
+        Args:
+            name_or_path: A name in `shipped_names()`, or a folder.
+            head: What it was painted on; None takes the default head.
+
+        Raises:
+            ValueError: If there is no such avatar, or it is damaged, or for another head.
+        """
+        folder = find_avatar(name_or_path)
+        head = head or Head.default()
+        card, splats, shape = read_avatar(folder)
+        if card.get("head") != {"name": head.name, "faces": len(head.faces)}:
+            raise ValueError(
+                f"{folder} was painted on the head {card.get('head')}, not on {head.name!r} with "
+                f"{len(head.faces)} triangles: paint it again."
+            )
+        name, made_by = str(card.get("name", folder.stem)), str(card.get("made_by", ""))
+        gains = read_gains(card)
+        return cls(head, shape, splats, read_look(card), gains, name, made_by=made_by)
+
+    def save(self, folder: str | Path) -> None:
+        """Write a `NAME.avatar` folder.
+
+        Raises:
+            ValueError: If the name does not end in `.avatar`.
+        """
+        path = Path(folder)
+        if path.suffix != SUFFIX:
+            raise ValueError(f"An avatar's folder ends in {SUFFIX}, got {path.name!r}.")
+        write_avatar(self, path)
+
+    def drive(self, motion: Motion, camera: Camera | None = None) -> Iterator[Gaussians]:
+        """Give the Gaussians of every frame; the motion's own identity is not used.
+
+        Args:
+            motion: For the avatar's head.
+            camera: Where the viewer stands, for what hides behind lids and lips and for
+                highlights; None takes the front.
+
+        Raises:
+            ValueError: If the motion is for another head.
+        """
+        if motion.head != self.head.name:
+            raise ValueError(
+                f"The avatar {self.name!r} moves with the head {self.head.name!r}, got a motion "
+                f"for {motion.head!r}; convert it first."
+            )
+        for start in range(0, motion.num_frames, _CHUNK):
+            part = motion.slice(start, min(start + _CHUNK, motion.num_frames))
+            for vertices in self.vertices(part):
+                yield self.pose(vertices, camera)
+
+    def vertices(self, motion: Motion) -> Float[Tensor, "t v 3"]:
+        """Pose this person's mesh by every frame, metres."""
+        like = self.splats.thickness
+        motion = motion.to(like.device, like.dtype)
+        posed: Tensor = self._state.person(
+            None,
+            motion.expr * self._state.gains[: motion.num_expr],
+            motion.global_pose,
+            motion.neck_pose,
+            motion.jaw_pose * self._state.jaw_gain,
+            motion.eye_pose,
+            motion.translation,
+        )
+        return posed
+
+    @torch.no_grad()
+    def pose(self, vertices: Float[Tensor, "v 3"], camera: Camera | None = None) -> Gaussians:
+        """Give the Gaussians of one posed mesh.
+
+        Args:
+            vertices: Of the avatar's head, posed, metres.
+            camera: Where the viewer stands; None takes the front.
+        """
+        faces = self.head.faces
+        normals = vertex_normals(vertices, faces)
+        placed = place(self.splats, vertices, normals, faces)
+        to_viewer = _direction_to(camera, vertices)
+        hidden, dimming = self._state.conceal(vertices, placed, to_viewer)
+        colors = shade(
+            self.splats, placed, self._state.materials, to_viewer, dimming, self.studio
+        )
+        opacities = torch.where(hidden, 0.0, self.splats.opacity)
+        quats = rotmat_to_quat(placed.rotmats)
+        return Gaussians(placed.means, quats, placed.scales, opacities, colors)
+
+    @property
+    def _state(self) -> _State:
+        state: _State = self.__dict__["_prepared"]
+        return state
+
+
+@dataclass(frozen=True, eq=False)
+class _State:
+    """What is worked out once for an avatar and used at every frame."""
+
+    person: Head
+    gains: Tensor
+    jaw_gain: float
+    materials: MaterialTable
+    solid: Tensor
+    eyes: tuple[tuple[slice, Window], ...]
+    mouth: tuple[slice, Window]
+
+    @classmethod
+    def of(cls, avatar: Avatar) -> _State:
+        head, splats = avatar.head, avatar.splats
+        gains = torch.tensor([avatar.gains.get(name, 1.0) for name in head.expr_names])
+        left, right, mouth = find_openings(head)
+        eye = splats.span(Kind.EYE)
+        in_left = torch.isin(head.faces, head.parts["eye_left"]).all(1)[splats.faces[eye]]
+        first_right = eye.start + int(in_left.sum())
+        if not bool(in_left[: first_right - eye.start].all()):
+            raise ValueError("Splats of the left eye must stand before those of the right eye.")
+        eyes = ((slice(eye.start, first_right), left), (slice(first_right, eye.stop), right))
+        return cls(
+            bake_identity(head, avatar.shape),
+            gains.to(splats.thickness),
+            avatar.gains.get("jawOpen", 1.0),
+            MaterialTable.of(splats),
+            splats.kinds <= Kind.CLOTH,
+            eyes,
+            (splats.span(Kind.MOUTH), mouth),
+        )
+
+    def conceal(
+        self, vertices: Tensor, placed: Placed, to_viewer: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Tell which splats are out of sight, and how much darker the rest is."""
+        hidden = self.solid & (placed.normals @ to_viewer < -0.25)
+        dimming = torch.ones_like(placed.means[:, 0])
+        for span, window in self.eyes:
+            view = window.look_through(vertices, placed.means[span], to_viewer)
+            hidden[span] = ~view.visible(1.2 * _MM) | (view.gap < 0.35 * _MM)
+            lid_shadow = 0.42 * torch.exp(-view.below_top.clamp_min(0.0) / (2.0 * _MM))
+            rim_shadow = 0.25 * torch.exp(-view.above_bottom.clamp_min(0.0) / (1.0 * _MM))
+            side = 0.22 * torch.exp(-view.from_corner.clamp_min(0.0) / (3.0 * _MM))
+            dimming[span] = (1 - lid_shadow) * (1 - rim_shadow) * (1 - side)
+        span, window = self.mouth
+        view = window.look_through(vertices, placed.means[span], to_viewer)
+        inside = view.behind > 0
+        hidden[span] = inside & (~view.visible(1.0 * _MM) | (view.gap < 0.25 * _MM))
+        lit = (view.gap + 1.0 * _MM) / (view.gap + 1.0 * _MM + 0.55 * view.behind.clamp_min(0))
+        top_shadow = 1 - 0.45 * torch.exp(-view.below_top.clamp_min(0.0) / (3.0 * _MM))
+        dimming[span] = torch.where(inside, lit * top_shadow, 1.0)
+        return hidden, dimming
+
+
+def bake_identity(head: Head, shape: Float[Tensor, " s"]) -> Head:
+    """Make a head whose template is one person, with expressions only; quicker to pose."""
+    from mien.head import Head
+
+    person = Head(
+        head.identity(shape),
+        head.shapedirs[..., head.num_shape :].contiguous(),
+        head.posedirs,
+        head.J_regressor,
+        head.lbs_weights,
+        head.faces,
+        num_shape=0,
+        name=head.name,
+        expr_names=head.expr_names,
+        parts=head.parts,
+    )
+    return person.requires_grad_(False).eval()
+
+
+def _direction_to(camera: Camera | None, vertices: Tensor) -> Tensor:
+    """Unit direction from the head to the viewer, in the world's frame."""
+    if camera is None:
+        return vertices.new_tensor([0.0, 0.0, 1.0])
+    viewmat = camera.viewmat.to(vertices)
+    center = -viewmat[:3, :3].T @ viewmat[:3, 3]
+    return unit(center - vertices.mean(0))

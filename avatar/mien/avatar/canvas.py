@@ -1,0 +1,178 @@
+"""The canvas: the default head's mean adult at rest, prepared for painting.
+
+All painting is a function of the position on this one head, in millimetres, so it fits every
+identity whose head has the same triangles.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int
+
+from mien.avatar.placing import vertex_normals
+from mien.avatar.splats import Kind, Splats
+from mien.avatar.uv_grid import Cells, sample_cells
+from mien.avatar.windows import Window
+from mien.head import Head
+
+MM = 1e-3
+Array = np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class Canvas:
+    """Rest geometry in millimetres, with the parts a painter asks for.
+
+    Attributes:
+        vertices: Mean adult at rest, millimetres.
+        normals: Unit normals of the vertices.
+        faces: Triangles.
+        uv_corners: The triangles' corners in the texture.
+        parts: For each part its triangles, as a mask.
+        eyes: Lid margins, left and right.
+        mouth: The line where the lips meet.
+    """
+
+    vertices: Float[Array, "v 3"]
+    normals: Float[Array, "v 3"]
+    faces: Int[Array, "f 3"]
+    uv_corners: Float[Array, "f 3 2"]
+    parts: dict[str, Bool[Array, " f"]]
+    eyes: tuple[Window, Window]
+    mouth: Window
+
+    @classmethod
+    def of(cls, head: Head) -> Canvas:
+        """Prepare a head.
+
+        Raises:
+            ValueError: If the head lacks texture coordinates or the parts of the default head.
+        """
+        wanted = {"skin", "socket_left", "socket_right", "mouth_bag", "eye_left", "eye_right"}
+        missing = sorted(wanted - set(head.parts))
+        if missing or not len(head.uv_faces):
+            raise ValueError(
+                f"Painting needs the default head's parts and texture coordinates; the head "
+                f"{head.name!r} lacks {missing or 'texture coordinates'}. Use Head.default()."
+            )
+        template = head.v_template.double()
+        faces = head.faces.numpy()
+        parts = {k: np.isin(faces, ids.numpy()).all(1) for k, ids in head.parts.items()}
+        parts["skin"] = parts["skin"] & ~parts["socket_left"] & ~parts["socket_right"]
+        parts["skin"] = parts["skin"] & ~parts["mouth_bag"]
+        vertices = template.numpy() / MM
+        left, right, mouth = find_openings(head)
+        return cls(
+            vertices,
+            vertex_normals(template, head.faces).numpy(),
+            faces,
+            head.uv.double().numpy()[head.uv_faces.numpy()],
+            parts,
+            (left, right),
+            mouth,
+        )
+
+    def reshaped(self, head: Head, shape: Float[torch.Tensor, " s"]) -> Canvas:
+        """The same canvas with one person's vertices."""
+        vertices = head.identity(shape).double()
+        normals = vertex_normals(vertices, head.faces)
+        return dataclasses.replace(self, vertices=vertices.numpy() / MM, normals=normals.numpy())
+
+    def sample(self, part: Bool[Array, " f"], spacing: Float[Array, " f"]) -> Cells:
+        """Cut the part's texture into cells `spacing` millimetres wide; its box fills the grid."""
+        ids = np.flatnonzero(part)
+        uv = self.uv_corners[ids]
+        low = uv.min((0, 1))
+        uv = (uv - low) / (uv.max((0, 1)) - low).max()
+        cells = sample_cells(self.vertices[self.faces[ids]], uv, spacing[ids])
+        return Cells(ids[cells.faces], cells.bary, cells.axes, cells.sizes)
+
+    def positions(self, faces: Int[Array, " n"], bary: Float[Array, "n 3"]) -> Float[Array, "n 3"]:
+        """Points on triangles, millimetres."""
+        return np.asarray((self.vertices[self.faces[faces]] * bary[..., None]).sum(1))
+
+    def smooth_normals(
+        self, faces: Int[Array, " n"], bary: Float[Array, "n 3"]
+    ) -> Float[Array, "n 3"]:
+        """Interpolated unit normals at points on triangles."""
+        normals = (self.normals[self.faces[faces]] * bary[..., None]).sum(1)
+        return np.asarray(normals / np.linalg.norm(normals, axis=-1, keepdims=True))
+
+    def centroids(self) -> Float[Array, "f 3"]:
+        """Middle of each triangle, millimetres."""
+        return np.asarray(self.vertices[self.faces].mean(1))
+
+
+def find_openings(head: Head) -> tuple[Window, Window, Window]:
+    """Find the slits between the lids, left and right, and between the lips."""
+    left, right, mouth = (_opening(head, p) for p in ("socket_left", "socket_right", "mouth_bag"))
+    return left, right, mouth
+
+
+def _opening(head: Head, part: str) -> Window:
+    """Split the loop that a bag shares with the skin at its two corners."""
+    ring = head.parts[part][torch.isin(head.parts[part], head.parts["skin"])]
+    x, y = head.v_template[ring, :2].double().unbind(-1)
+    right, left = int(x.argmin()), int(x.argmax())
+    chord = y[right] + (x - x[right]) / (x[left] - x[right]) * (y[left] - y[right])
+    above = y > chord
+    below = ~above
+    above[[right, left]] = below[[right, left]] = True
+    order = torch.argsort(x, stable=True)
+    return Window(ring[order[above[order]]], ring[order[below[order]]])
+
+
+def splats_of_cells(
+    kind: Kind,
+    cells: Cells,
+    albedo: Float[Array, "n 3"],
+    *,
+    overlap: float = 1.58,
+    lift_mm: Array | float = 0.0,
+    thickness: float = 0.25,
+    opacity: Array | float = 0.995,
+    occlusion: Array | float = 1.0,
+    key_light: Array | float = 1.0,
+    gloss: Array | float = 0.0,
+    bump: Array | None = None,
+) -> Splats:
+    """Make one flat splat of each cell.
+
+    Args:
+        kind: What it is made of.
+        cells: From `Canvas.sample`, sizes in millimetres.
+        albedo: Diffuse color, sRGB.
+        overlap: Standard deviation over half the cell's width.
+        lift_mm: Height above the surface.
+        thickness: Third standard deviation over the smaller of the other two.
+        opacity: See `Splats`, and so for the rest.
+        occlusion: See `Splats`.
+        key_light: See `Splats`.
+        gloss: See `Splats`.
+        bump: See `Splats`.
+    """
+    count = len(cells)
+    axes = np.concatenate([cells.axes * overlap, np.zeros((count, 2, 1))], -1)
+
+    def column(value: Array | float) -> torch.Tensor:
+        return torch.tensor(np.broadcast_to(value, count).copy(), dtype=torch.float32)
+
+    return Splats(
+        kinds=torch.full((count,), int(kind), dtype=torch.uint8),
+        faces=torch.from_numpy(cells.faces.astype(np.int64)),
+        bary=torch.tensor(cells.bary[:, 1:], dtype=torch.float32),
+        offset=torch.stack([column(0.0), column(0.0), column(lift_mm) * MM], -1),
+        long_axis=torch.tensor(axes[:, 0], dtype=torch.float32),
+        wide_axis=torch.tensor(axes[:, 1], dtype=torch.float32),
+        thickness=column(cells.sizes.min(1) * overlap * thickness * MM),
+        albedo=torch.tensor(np.clip(albedo, 0, 1), dtype=torch.float32),
+        opacity=column(opacity),
+        occlusion=column(np.clip(occlusion, 0, 1)),
+        key_light=column(np.clip(key_light, 0, 1)),
+        gloss=column(np.clip(gloss, 0, 1)),
+        bump=torch.tensor(np.zeros((count, 2)) if bump is None else bump, dtype=torch.float32),
+    )

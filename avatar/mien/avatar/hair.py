@@ -1,0 +1,246 @@
+"""Grows hair: strands that leave the scalp, follow a flow and keep off the head."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+from scipy.spatial import cKDTree
+
+from mien.avatar.canvas import Canvas
+from mien.avatar.look import HairStyle, Look
+from mien.avatar.noise import fractal_noise, smoothstep, value_noise
+from mien.avatar.splats import Kind, Splats
+from mien.avatar.strands import Ribbons, bind_ribbons
+
+Array = np.ndarray
+
+# The hairline seen from the side: depth and height, millimetres, from the forehead's middle past
+# temple, sideburn and ear to the nape.
+_HAIRLINE = np.array(
+    [
+        [32, 100], [14, 67], [2, 60], [-14, 50], [-28, 35], [-40, 20], [-46, 2], [-50, -14],
+        [-60, -14], [-66, 4], [-92, 6], [-100, -18], [-108, -50], [-118, -68], [-190, -76],
+    ]
+)[::-1]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Style:
+    """How a hair style grows.
+
+    Attributes:
+        strands: At fineness 1.
+        length_mm: Mean and spread of a strand's length.
+        piece_mm: Length of one splat.
+        width_mm: Half width of one splat.
+        lift_mm: Height of the outer layer above the scalp.
+        part_x: Where the parting runs, toward the subject's left; None grows from a crown.
+        end_y: Height below which no strand grows.
+        hides_ears: Whether hair covers the ears, which then carry no splats.
+        opacity: Of one splat.
+    """
+
+    strands: int
+    length_mm: tuple[float, float]
+    piece_mm: float
+    width_mm: float
+    lift_mm: float
+    part_x: float | None
+    end_y: float
+    hides_ears: bool
+    opacity: float
+
+
+STYLES: dict[HairStyle, Style] = {
+    "bob": Style(1500, (235.0, 25.0), 10.0, 1.15, 13.0, 17.0, -98.0, True, 0.9),
+    "short": Style(3200, (38.0, 9.0), 7.0, 0.75, 9.0, None, -70.0, False, 0.85),
+    "down": Style(2600, (16.0, 5.0), 5.5, 0.55, 3.0, None, -60.0, False, 0.35),
+}
+
+
+def hairline_height(points: Float[Array, "n 3"], seed: int) -> Float[Array, " n"]:
+    """Distance above the hairline, roughly, millimetres; negative is bare skin."""
+    line = np.interp(points[:, 2], _HAIRLINE[:, 0], _HAIRLINE[:, 1])
+    ragged = 3.0 * value_noise(points, 14.0, seed + 71) + 2.0 * value_noise(points, 5.0, seed + 72)
+    ear = (np.abs(points[:, 0]) > 71.5) & (np.abs(points[:, 1] + 17) < 30)
+    return np.where(ear, -20.0, points[:, 1] - line + ragged)
+
+
+def hair_cover(canvas: Canvas, look: Look) -> Float[Array, " f"]:
+    """How much hair lies over each triangle, 0 to 1."""
+    middle = canvas.centroids()
+    thick = 0.45 if look.hair == "down" else 1.0
+    cover = smoothstep(0.0, 14.0, hairline_height(middle, look.seed)) * thick
+    return np.where(canvas.parts["skin"], cover, 0.0)
+
+
+def hidden_ears(canvas: Canvas, look: Look) -> Float[Array, " f"]:
+    """Mask of triangles that the hair hides altogether."""
+    return _ear_box(canvas.centroids()) & STYLES[look.hair].hides_ears
+
+
+def _ear_box(points: Float[Array, "n 3"]) -> Array:
+    within = (np.abs(points[:, 1] + 17) < 40) & (points[:, 2] < -56) & (points[:, 2] > -112)
+    return np.asarray((np.abs(points[:, 0]) > 69.0) & within)
+
+
+def paint_hair(canvas: Canvas, look: Look, fineness: float) -> Splats:
+    """Grow and paint the hair of a look."""
+    style = STYLES[look.hair]
+    rng = np.random.default_rng(look.seed + 73)
+    coarse = 1.0 / min(fineness, 1.2)
+    count = int(style.strands / coarse**1.2)
+    roots, normals = _roots(canvas, look, count, rng)
+    paths, depth = _grow(canvas, style, roots, normals, rng, coarse)
+    return _ribbons(canvas, look, style, paths, depth, rng, coarse)
+
+
+def _roots(
+    canvas: Canvas, look: Look, count: int, rng: np.random.Generator
+) -> tuple[Array, Array]:
+    """Draw points on the scalp, evenly by area."""
+    corners = canvas.vertices[canvas.faces]
+    area = np.linalg.norm(
+        np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=-1
+    )
+    on_scalp = hair_cover(canvas, look) > 0.01
+    chance = np.where(on_scalp, area, 0.0)
+    faces = rng.choice(len(chance), count, p=chance / chance.sum())
+    bary = rng.dirichlet([1.0, 1.0, 1.0], count)
+    points = canvas.positions(faces, bary)
+    keep = hairline_height(points, look.seed) > 0.0
+    return points[keep], canvas.smooth_normals(faces, bary)[keep]
+
+
+@dataclass(frozen=True, eq=False)
+class _Body:
+    """What hair must not enter: the head's surface as points with normals."""
+
+    tree: cKDTree
+    points: Array
+    normals: Array
+
+    def height(self, points: Array) -> tuple[Array, Array]:
+        """Signed height over the nearest surface and the way up from there."""
+        distance, near = self.tree.query(points, k=3)
+        weight = 1.0 / (distance + 1.0)
+        weight /= weight.sum(-1, keepdims=True)
+        normal = (self.normals[near] * weight[..., None]).sum(1)
+        normal /= np.linalg.norm(normal, axis=-1, keepdims=True)
+        foot = (self.points[near] * weight[..., None]).sum(1)
+        return ((points - foot) * normal).sum(-1), normal
+
+
+def _body(canvas: Canvas, style: Style) -> _Body:
+    solid = canvas.parts["skin"].copy()
+    if style.hides_ears:
+        solid &= ~_ear_box(canvas.centroids())
+    ids = np.flatnonzero(solid)
+    points = canvas.centroids()[ids]
+    return _Body(cKDTree(points), points, canvas.normals[canvas.faces[ids]].mean(1))
+
+
+def _grow(
+    canvas: Canvas, style: Style, roots: Array, normals: Array, rng: np.random.Generator,
+    coarse: float,
+) -> tuple[Array, Array]:  # fmt: skip
+    """Walk every strand; give joints [S, K + 1, 3] and each strand's layer, 0 inner to 1 outer."""
+    body = _body(canvas, style)
+    piece = style.piece_mm * coarse**0.5
+    length = np.clip(rng.normal(*style.length_mm, len(roots)), 8.0, None)
+    layer = rng.uniform(0.0, 1.0, len(roots))
+    wander = rng.normal(0.0, 0.06, (len(roots), 3))
+    wave = rng.uniform(0, 2 * np.pi, len(roots))
+    points, paths = roots + normals * 0.3, [roots + normals * 0.3]
+    way = normals * 0.35
+    for index in range(int(np.ceil(length.max() / piece))):
+        done = piece * index
+        height, up = body.height(points)
+        wanted = _flow(style, roots, points, done)
+        wanted = wanted + wander + 0.09 * np.sin(done / 26.0 + wave)[:, None] * np.cross(wanted, up)
+        along = wanted - up * (wanted * up).sum(-1, keepdims=True) * (height < 25)[:, None]
+        way = 0.55 * way + 0.45 * along / np.maximum(np.linalg.norm(along, axis=-1, keepdims=True), 1e-6)
+        way /= np.maximum(np.linalg.norm(way, axis=-1, keepdims=True), 1e-6)
+        growing = (done < length) & (points[:, 1] > style.end_y + 14 * (layer - 0.5))
+        points = points + way * (piece * growing)[:, None]
+        height, up = body.height(points)
+        target = style.lift_mm * (0.25 + 0.75 * layer) * np.minimum(1.0, (done + piece) / 32.0) + 0.6
+        near = height < 30
+        points = points + up * (np.where(near, np.maximum(target - height, -0.35 * height), 0.0) * growing)[:, None] * (
+            np.where(target > height, 1.0, 0.25))[:, None]  # fmt: skip
+        points = _off_face(points, roots)
+        paths.append(points)
+    return np.stack(paths, 1), layer
+
+
+def _flow(style: Style, roots: Array, points: Array, done: float) -> Array:
+    """The way a strand wants to go at each point."""
+    if style.part_x is None:
+        crown = np.array([0.0, 95.0, -105.0])
+        away = points - crown
+        away /= np.linalg.norm(away, axis=-1, keepdims=True)
+        forward = np.exp(-(((points - [0, 80, -20]) / [60, 50, 60]) ** 2).sum(-1))[:, None]
+        return away + [0.0, -0.25, 0.0] + forward * np.array([0.35, 0.0, 0.25])
+    part = style.part_x * smoothstep(-110.0, -40.0, roots[:, 2])
+    side = np.where(roots[:, 0] > part, 1.0, -1.0)
+    start = np.exp(-done / 30.0)
+    level = smoothstep(20.0, 80.0, points[:, 1])
+    flow = np.zeros_like(points)
+    flow[:, 0] = side * (0.25 + 0.95 * level)
+    flow[:, 1] = -1.0 + 0.55 * start * level
+    flow[:, 2] = -0.55 * start - 0.35 * level
+    curl = smoothstep(-55.0, -98.0, points[:, 1])
+    flow[:, 0] -= np.sign(points[:, 0]) * 0.55 * curl
+    flow[:, 2] += 0.25 * curl * (points[:, 2] < -60)
+    return flow
+
+
+def _off_face(points: Array, roots: Array) -> Array:
+    """Push strands that would cross the face out beside it."""
+    center, radius = np.array([0.0, -25.0]), np.array([66.0, 92.0])
+    flat = (points[:, :2] - center) / radius
+    inside = np.linalg.norm(flat, axis=-1)
+    reach = np.maximum(inside, 1e-3)
+    push = np.where((inside < 1.0) & (points[:, 2] > -38.0) & (roots[:, 1] > -20), 1.0 / reach, 1.0)
+    moved = points.copy()
+    limited = np.minimum(push, 1.0 + 6.0 / np.maximum(reach * 60.0, 1.0))
+    moved[:, :2] = center + (points[:, :2] - center) * limited[:, None]
+    return moved
+
+
+def _ribbons(
+    canvas: Canvas, look: Look, style: Style, paths: Array, layer: Array,
+    rng: np.random.Generator, coarse: float,
+) -> Splats:  # fmt: skip
+    start, end = paths[:, :-1], paths[:, 1:]
+    step = end - start
+    moved = np.linalg.norm(step, axis=-1) > 0.5
+    strand = np.broadcast_to(np.arange(len(paths))[:, None], moved.shape)[moved]
+    index = np.broadcast_to(np.arange(moved.shape[1])[None], moved.shape)[moved]
+    share = index / np.maximum(moved.sum(1)[strand] - 1, 1)
+    centers, along = ((start + end) / 2)[moved], step[moved] / 2
+    _, outward = _body(canvas, style).height(centers)
+    tone = 1 + 0.30 * rng.normal(0, 1, len(paths)).clip(-2, 2) * 0.6
+    streak = fractal_noise(paths[:, 0], 12.0, 2, look.seed + 75)
+    color = np.array(look.hair_color) * (tone + 0.22 * streak)[strand][:, None]
+    color = color * (0.80 + 0.30 * share)[:, None] + 0.015 * share[:, None]
+    ribbons = Ribbons(
+        centers=centers,
+        along=along,
+        outward=outward,
+        width=style.width_mm * coarse * (1.0 - 0.55 * share**3) * (0.45 + 0.55 * smoothstep(-0.5, 3.0, index)) * rng.uniform(0.7, 1.3, len(paths))[strand],
+        color=color,
+        opacity=style.opacity * (1.0 - 0.45 * share**4) * smoothstep(-0.4, 1.0, index),
+        occlusion=(0.30 + 0.70 * layer[strand]) * (0.45 + 0.55 * smoothstep(-1, 3, index)),
+        gloss=0.5 + 0.5 * layer[strand],
+    )
+    return bind_ribbons(Kind.HAIR, ribbons, canvas, _carriers(canvas))
+
+
+def _carriers(canvas: Canvas) -> Array:
+    """Triangles of the upper skull, which no expression moves."""
+    middle = canvas.centroids()
+    steady = (middle[:, 1] > 45) & (middle[:, 2] < -30) | (middle[:, 1] > -20) & (middle[:, 2] < -110)
+    return np.flatnonzero(canvas.parts["skin"] & steady)
