@@ -69,11 +69,12 @@ class Mixture:
     word_width: int = 768
     variation: Variation = Variation()
 
-    def draw(self, seed: int, step: int) -> tuple[Task, Batch]:
-        """Draw the batch of a step."""
-        rng = np.random.default_rng((seed, step))
+    def draw(self, seed: int, step: int, worker: int = 0) -> tuple[Task, Batch]:
+        """Draw a worker's batch of a step; all workers get the same task."""
         shares = np.array([self.shares.get(task, 0.0) for task in TASKS])
-        task = TASKS[int(rng.choice(len(TASKS), p=shares / shares.sum()))]
+        chance = np.random.default_rng((seed, step))
+        task = TASKS[int(chance.choice(len(TASKS), p=shares / shares.sum()))]
+        rng = np.random.default_rng((seed, step, worker))
         has_motion = task in ("text_to_motion", "motion_to_text")
         count = self.clip_batch if has_motion else self.text_batch
         examples = [self.example(task, rng) for _ in range(count)]

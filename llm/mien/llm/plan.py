@@ -4,6 +4,7 @@ A score is the short text that stands between language and motion: ``smile both 
 Here its times are whole ticks of 0.2 s, so that a time is one token and a window of a longer score is exact.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -113,4 +114,4 @@ def stretch_lines(lines: Sequence[Line], factor: float) -> tuple[Line, ...]:
 
 def ticks_of(seconds: float) -> int:
     """Whole ticks that cover a duration; at least one."""
-    return max(1, -int(-seconds / TICK_S + 1e-6)) if seconds > 0 else 1
+    return max(1, math.ceil(seconds / TICK_S - 1e-6))

@@ -79,6 +79,8 @@ def train_stage(
 ) -> list[float]:
     """Train what is trainable of a model, from its last checkpoint in `folder` if there is one.
 
+    Under `accelerate launch` each worker takes batches of its own and gradients are averaged.
+
     Args:
         model: Changed in place.
         mixture: Draws the batch of each step.
@@ -98,9 +100,9 @@ def train_stage(
     losses = _load_checkpoint(accelerator.unwrap_model(prepared), optimizer, folder)
     prepared.train()
     last = min(schedule.steps, stop_after or schedule.steps)
-    meter = _Meter(schedule.steps, report)
+    meter = _Meter(schedule.steps, report if accelerator.is_main_process else _say_nothing)
     for step in range(len(losses), last):
-        task, batch = mixture.draw(seed, step)
+        task, batch = mixture.draw(seed, step, accelerator.process_index)
         for group in optimizer.param_groups:
             group["lr"] = schedule.rate(step)
         each, weights = prepared(_to_device(batch, accelerator.device))
@@ -110,10 +112,15 @@ def train_stage(
         optimizer.step()
         optimizer.zero_grad()
         losses.append(float(loss.detach()))
-        meter.add(task, losses[-1], batch.input_ids.numel(), step + 1)
-        if schedule.checkpoint_every and (step + 1) % schedule.checkpoint_every == 0:
+        meter.add(task, losses[-1], batch.input_ids.numel() * accelerator.num_processes, step + 1)
+        is_due = schedule.checkpoint_every and (step + 1) % schedule.checkpoint_every == 0
+        if is_due and accelerator.is_main_process:
             save_checkpoint(accelerator.unwrap_model(prepared), optimizer, losses, folder)
     return losses
+
+
+def _say_nothing(progress: Progress) -> None:
+    """Of several workers only one reports."""
 
 
 def _to_device(batch: Any, device: torch.device) -> Any:
