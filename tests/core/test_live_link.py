@@ -153,7 +153,7 @@ def test_an_eye_that_rests_outward_looks_straight_ahead(tmp_path: Path) -> None:
 def test_angles_have_the_documented_signs(
     name: str, part: str, axis: int, sign: int, tmp_path: Path
 ) -> None:
-    rows = table(steady(70, 60), LIVE_LINK_NAMES, **{name: 0.2})
+    rows = table(steady(70, 60), LIVE_LINK_NAMES, "BlendShapeCount", **{name: 0.2})
     pose = getattr(read_live_link(save(tmp_path / "take.csv", rows)), part)
     torch.testing.assert_close(pose[:, axis], torch.full((70,), 0.2 * sign), rtol=0, atol=3e-3)
 
