@@ -146,9 +146,11 @@ class Motion:
         return dataclasses.replace(self, **changes)
 
     def to(
-        self, device: torch.device | str | None = None, dtype: torch.dtype | None = None
+        self, device: Tensor | torch.device | str | None = None, dtype: torch.dtype | None = None
     ) -> "Motion":
-        """A copy on another device or of another floating type."""
+        """A copy on another device or of another floating type; both at once like a tensor."""
+        if isinstance(device, Tensor):
+            device, dtype = device.device, dtype or device.dtype
         moved = {name: getattr(self, name).to(device=device, dtype=dtype) for name in _TRACKS}
         shape = None if self.shape is None else self.shape.to(device=device, dtype=dtype)
         return self.replace(**moved, shape=shape)

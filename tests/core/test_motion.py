@@ -144,7 +144,7 @@ def test_head_rotmat_turns_the_neck_first() -> None:
 
 
 def test_rest_is_still_and_to_changes_the_type() -> None:
-    motion = Motion.rest(3, num_expr=8, fps=30.0).to(dtype=torch.float64)
+    motion = Motion.rest(3, num_expr=8, fps=30.0).to(torch.zeros(1, dtype=torch.float64))
     assert motion.expr.shape == (3, 8) and motion.expr.dtype == torch.float64
     assert not any(getattr(motion, name).any() for name in TRACKS)
 
