@@ -72,10 +72,11 @@ def read_phrases(table: Mapping[str, Any]) -> Phrases:
     forms = {f.name for f in fields(Phrases)}
     if unknown := set(table) - forms:
         raise ValueError(f"Phrases must be of the forms {sorted(forms)}, got {sorted(unknown)}.")
-    return Phrases(**{form: _split(phrases) for form, phrases in table.items()})
+    return Phrases(**{form: read_set(phrases) for form, phrases in table.items()})
 
 
-def _split(phrases: list[str]) -> PhraseSet:
+def read_set(phrases: list[str]) -> PhraseSet:
+    """Read a list whose held-out phrases start with a star."""
     train = tuple(p for p in phrases if not p.startswith(HELD_OUT))
     return PhraseSet(train, tuple(p.removeprefix(HELD_OUT) for p in phrases if p not in train))
 
