@@ -1,13 +1,17 @@
+import inspect
+import warnings
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
 
 from mien.avatar import reference
 from mien.avatar.gaussians import Gaussians
 from mien.avatar.phantom import phantom
-from mien.avatar.render import Image, render, render_frames
+from mien.avatar.render import Image, _render_gsplat, render, render_frames
 from mien.camera import Camera
 
 CAMERA = Camera.portrait(70, 55, yaw=-0.3)
@@ -125,6 +129,41 @@ def test_no_threads_and_other_devices_are_refused() -> None:
         object.__setattr__(meta, name, value.to("meta"))
     with pytest.raises(ValueError, match="CPU or a CUDA device, got meta"):
         render(meta, CAMERA)
+
+
+def test_gsplat_is_called_for_the_same_picture(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The reference in gsplat's place: what would run on CUDA, save gsplat's own kernels."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a missing CUDA toolkit
+        gsplat = pytest.importorskip("gsplat")
+    signature = inspect.signature(gsplat.rasterization)
+
+    def rasterization(*args: Any, **kwargs: Any) -> tuple[Tensor, Tensor, dict[str, Any]]:
+        call = signature.bind(*args, **kwargs)
+        call.apply_defaults()
+        given = call.arguments
+        assert given["rasterize_mode"] == "classic" and given["render_mode"] == "RGB+ED"
+        assert (given["eps2d"], given["near_plane"]) == (reference.BLUR, reference.NEAR)
+        shell = Gaussians(
+            *(given[name] for name in ("means", "quats", "scales", "opacities", "colors"))
+        )
+        camera = Camera(given["viewmats"][0], given["Ks"][0], given["width"], given["height"])
+        depths = reference.project(shell, camera).depths
+        features = torch.cat([shell.colors, depths[:, None]], -1)
+        drawn, alpha = reference.rasterize(shell, camera, features)
+        drawn[..., :3] += (1 - alpha)[..., None] * given["backgrounds"][0]
+        drawn[..., 3] /= alpha.clamp(min=1e-10)
+        return drawn[None], alpha[None, ..., None], {}
+
+    monkeypatch.setattr(gsplat, "rasterization", rasterization)
+    shell, color = phantom(300), (0.2, 0.5, 0.9)
+    theirs = _render_gsplat(shell, CAMERA, color, True)
+    ours = render(shell, CAMERA, color, with_depth=True)
+    torch.testing.assert_close(theirs.image, ours.image, rtol=0, atol=1e-4)
+    torch.testing.assert_close(theirs.alpha, ours.alpha, rtol=0, atol=1e-4)
+    assert theirs.depth is not None and ours.depth is not None
+    solid = ours.alpha > 0.1
+    torch.testing.assert_close(theirs.depth[solid], ours.depth[solid], rtol=1e-3, atol=0)
 
 
 @pytest.mark.gpu

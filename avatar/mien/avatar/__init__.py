@@ -1,6 +1,8 @@
 """Gaussian head avatars: what they are made of, how they move, and how they are drawn."""
 
+from mien.avatar.avatar import Avatar
 from mien.avatar.gaussians import Gaussians
+from mien.avatar.ply import read_ply, write_ply
 from mien.avatar.render import Image, render, render_frames
 
-__all__ = ["Gaussians", "Image", "render", "render_frames"]
+__all__ = ["Avatar", "Gaussians", "Image", "read_ply", "render", "render_frames", "write_ply"]
