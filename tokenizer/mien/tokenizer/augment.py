@@ -6,13 +6,14 @@ statistics: no channel rests at zero, the mouth talks, the rates differ.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mien.arkit import ARKIT_NAMES, CHANNEL_NAMES
 
-Curves = NDArray[np.float32]
+Curves = NDArray[np.floating[Any]]
 _COLUMN = {name: i for i, name in enumerate(CHANNEL_NAMES)}
 _UNITS = len(ARKIT_NAMES)
 
@@ -37,9 +38,9 @@ class AugmentConfig:
     mirror: float = 0.5
     mix: float = 0.3
     gain: float = 0.4
-    offset: float = 0.3
+    offset: float = 0.35
     babble: float = 0.25
-    talk: float = 0.25
+    talk: float = 0.4
     turn: float = 0.25
     hold: float = 0.03
 
@@ -80,7 +81,7 @@ _BABBLED = [_COLUMN[n] for n in ARKIT_NAMES if not n.startswith("eyeLook")]
 _TALKING = [
     _COLUMN[n]
     for n in ARKIT_NAMES
-    if n.startswith("mouth") and not n.startswith(("mouthLeft", "mouthRight"))
+    if n.startswith(("mouth", "jawForward", "jawLeft", "cheekSquint", "noseSneer"))
 ]
 
 
@@ -115,22 +116,24 @@ def _cut(rng: np.random.Generator, clip: Curves, frames: int, stretch: float) ->
     low = position.astype(int)
     high = np.minimum(low + 1, len(clip) - 1)
     t = (position - low).astype(np.float32)[:, None]
-    return clip[low].astype(np.float32) * (1.0 - t) + clip[high].astype(np.float32) * t
+    window: Curves = clip[low].astype(np.float32) * (1.0 - t) + clip[high].astype(np.float32) * t
+    return window
 
 
 def _talk(rng: np.random.Generator, window: Curves) -> None:
+    """Add speech: phrases with pauses, an opening jaw, many lip units at syllable rate."""
     frames = len(window)
-    voiced = smooth_noise(rng, frames, 1, rng.uniform(0.4, 1.2))[:, 0] > rng.uniform(-1.0, 0.5)
-    jaw = np.abs(smooth_noise(rng, frames, 1, rng.uniform(4.0, 9.0))[:, 0])
-    kernel = np.ones(5, dtype=np.float32) / 5.0
-    level = np.convolve(voiced.astype(np.float32), kernel, mode="same")
+    voiced = smooth_noise(rng, frames, 1, rng.uniform(0.4, 1.2))[:, 0] > rng.uniform(-1.5, 0.5)
+    level = np.convolve(voiced, np.ones(5) / 5.0, mode="same").astype(np.float32)
+    jaw = np.abs(smooth_noise(rng, frames, 1, rng.uniform(3.0, 9.0))[:, 0])
     opening = rng.uniform(0.1, 0.5) * jaw * level
-    close = _COLUMN["mouthClose"]
     window[:, _COLUMN["jawOpen"]] += opening
-    window[:, close] += opening * rng.uniform(0.0, 0.9) * (rng.random() < 0.5)
-    chosen = rng.choice(_TALKING, size=int(rng.integers(3, 12)), replace=False)
-    shapes = smooth_noise(rng, frames, len(chosen), rng.uniform(3.0, 8.0))
-    window[:, chosen] += np.abs(shapes) * rng.uniform(0.05, 0.35, len(chosen)) * level[:, None]
+    window[:, _COLUMN["mouthClose"]] += opening * rng.uniform(0.0, 0.9)
+    count = int(rng.integers(3, len(_TALKING)))
+    chosen = rng.choice(_TALKING, size=count, replace=False)
+    shapes = smooth_noise(rng, frames, count, rng.uniform(2.0, 8.0)) + rng.uniform(0.0, 1.0, count)
+    strength = rng.uniform(0.03, 0.3, count)
+    window[:, chosen] += np.maximum(shapes, 0.0) * strength * level[:, None]
 
 
 def _babble(rng: np.random.Generator, window: Curves) -> None:
@@ -175,7 +178,9 @@ def sample_window(
     if happens(config.gain):
         window[:, :_UNITS] *= rng.uniform(0.5, 1.3)
     if happens(config.offset):
-        window[:, _BABBLED] += np.maximum(rng.normal(0.0, 0.08, len(_BABBLED)), 0.0)
+        window[:, _BABBLED] += np.maximum(
+            rng.normal(0.0, rng.uniform(0.02, 0.25), len(_BABBLED)), 0.0
+        )
     for probability, disturb in (
         (config.babble, _babble),
         (config.talk, _talk),

@@ -52,7 +52,9 @@ def read_corpus(folder: str | Path, split: str) -> list[Curves]:
 
     files = sorted(str(path) for path in Path(folder).rglob("*.parquet"))
     if not files:
-        raise FileNotFoundError(f"No Parquet shard under {folder}; make a corpus with `mien synth`.")
+        raise FileNotFoundError(
+            f"No Parquet shard under {folder}; make a corpus with `mien synth`."
+        )
     rows = Dataset.from_parquet(files, columns=["split", "curves"]).with_format("numpy")
     wanted = (row["curves"] for row in rows if str(row["split"]) == split)
     return as_clips(np.asarray(curves).reshape(-1, _CHANNELS) for curves in wanted)

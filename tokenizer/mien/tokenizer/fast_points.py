@@ -31,7 +31,7 @@ class FastPoints(nn.Module):
         head = model.head
         self.ipd = head.ipd
         expr_dirs = head.shapedirs[..., head.num_shape :]
-        pose_dirs = head.posedirs[9:].unflatten(1, (-1, 3)).permute(1, 2, 0)  # without the neck's
+        pose_dirs = head.posedirs[9:].reshape(27, -1, 3).permute(1, 2, 0)  # without the neck's
         linear = torch.cat([head.v_template[..., None], expr_dirs, pose_dirs], dim=-1)  # [V, 3, L]
         corners, corner_weights = model.corner_ids, model.corner_weights
 
@@ -66,9 +66,10 @@ class FastPoints(nn.Module):
         turns = rotvec_to_rotmat(poses) - torch.eye(3).to(poses)  # [N, joint, 3, 3]
         expr = expr.reshape(len(poses), -1)
         inputs = torch.cat([expr.new_ones(len(expr), 1), expr, turns.flatten(1)], dim=-1)
-        points = (inputs @ self.base).unflatten(-1, (-1, 3))
+        points: Tensor = (inputs @ self.base).reshape(len(poses), -1, 3)
         for index, name in enumerate(("jaw", "left", "right")):
             ids, lever = getattr(self, f"{name}_ids"), getattr(self, f"{name}_lever")
-            arms = (inputs @ lever).unflatten(-1, (-1, 3))
+            arms = (inputs @ lever).reshape(len(poses), -1, 3)
             points = points.index_add(1, ids, arms @ turns[:, index].mT)
-        return (points / self.ipd).reshape(*batch, -1, 3)
+        displacements: Tensor = (points / self.ipd).reshape(*batch, -1, 3)
+        return displacements

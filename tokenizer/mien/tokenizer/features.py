@@ -49,7 +49,7 @@ class FaceSpace:
     """
 
     points: PointFunction
-    weights: Float[Tensor, "k"]
+    weights: Float[Tensor, " k"]
     regions: Mapping[str, Tensor]
     ipd_mm: float
     num_expr: int
@@ -93,7 +93,8 @@ class FaceSpace:
         ids = [ids for name, ids in self.regions.items() if name.startswith(prefix)]
         if not ids:
             raise ValueError(f"No region starts with {prefix!r}; there are {list(self.regions)}.")
-        return torch.cat(ids).unique()
+        joined: Tensor = torch.unique(torch.cat(ids))
+        return joined
 
 
 def frames_of(motion: Motion) -> HeadFrames:

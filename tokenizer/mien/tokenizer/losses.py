@@ -48,7 +48,7 @@ def _rotation_lengths(x: Float[Tensor, "*b 3 3"]) -> Float[Tensor, "*b"]:
 
 
 def _motion_losses(
-    error: Float[Tensor, "b t n 3"], weights: Float[Tensor, "n"], config: LossConfig
+    error: Float[Tensor, "b t n 3"], weights: Float[Tensor, " n"], config: LossConfig
 ) -> Float[Tensor, "b t"]:
     """Position, velocity and acceleration of errors, each padded to T frames by zeros."""
     total = (_lengths(error) * weights).mean(-1)

@@ -53,14 +53,16 @@ def point_errors_mm(
 ) -> Float[Tensor, "t k"]:
     """Give the distance of each point from its true place, mm at adult scale."""
     error = space.displacements(predicted) - space.displacements(target)
-    return error.norm(dim=-1) * space.ipd_mm
+    distances: Tensor = error.norm(dim=-1) * space.ipd_mm
+    return distances
 
 
-def jerk(points: Float[Tensor, "t k 3"]) -> Float[Tensor, "s"]:
+def jerk(points: Float[Tensor, "t k 3"]) -> Float[Tensor, " s"]:
     """Give the mean size of the points' third difference in time; none under four frames."""
     if len(points) < 4:
         return points.new_zeros(0)
-    return points.diff(n=3, dim=0).norm(dim=-1).mean(-1)
+    sizes: Tensor = points.diff(n=3, dim=0).norm(dim=-1).mean(-1)
+    return sizes
 
 
 def rotation_angle_deg(
@@ -71,7 +73,7 @@ def rotation_angle_deg(
     return torch.rad2deg(2.0 * torch.asin(chord.clamp(max=1.0)))
 
 
-def perplexity(indices: Int[Tensor, "n"], size: int) -> float:
+def perplexity(indices: Int[Tensor, " n"], size: int) -> float:
     """Give the exponential of the entropy of how often codes occur."""
     share = torch.bincount(indices.flatten(), minlength=size).double() / indices.numel()
     return float(torch.exp(-(share * share.clamp_min(1e-12).log()).sum()))
@@ -97,8 +99,10 @@ def evaluate(tokenizer: MotionTokenizer, motions: Sequence[Motion]) -> Tokenizer
     errors = torch.cat([point_errors_mm(a, b, space) for a, b in pairs])
     truth = [space.displacements(b) for _, b in pairs]
     angles = torch.cat([rotation_angle_deg(a.rotation, b.rotation) for a, b in pairs])
-    jerks = [torch.cat([jerk(x) for x in side]).sum() for side in (
-        [space.displacements(a) for a, _ in pairs], truth)]
+    jerks = [
+        torch.cat([jerk(x) for x in side]).sum()
+        for side in ([space.displacements(a) for a, _ in pairs], truth)
+    ]
     indices = torch.cat(tokens)
     return TokenizerFigures(
         frames=len(errors),
@@ -108,7 +112,7 @@ def evaluate(tokenizer: MotionTokenizer, motions: Sequence[Motion]) -> Tokenizer
         still_mm=float(torch.cat(truth).norm(dim=-1).mean()) * space.ipd_mm,
         rotation_deg=float(angles.mean()),
         jerk_ratio=float(jerks[0] / jerks[1]) if float(jerks[1]) > 0 else float("nan"),
-        code_use=len(indices.unique()) / tokenizer.codebook_size,
+        code_use=len(torch.unique(indices)) / tokenizer.codebook_size,
         perplexity=perplexity(indices, tokenizer.codebook_size),
         encode_fps=len(indices) / max(encoded - start, 1e-9),
         decode_fps=len(indices) / max(finished - encoded, 1e-9),
@@ -124,7 +128,9 @@ def weak_direction(space: FaceSpace, frames: HeadFrames, budget_mm: float) -> He
     units = torch.eye(space.num_expr).to(frames.expr)
     zeros = units.new_zeros(len(units), 9)
     basis = space.points(units, zeros[:, :3], zeros[:, 3:]) * space.ipd_mm
-    basis = (basis * space.weights.to(basis)[:, None].sqrt()).flatten(1) / len(space.weights) ** 0.5
+    basis = (basis * space.weights.to(basis)[:, None].sqrt()).flatten(1) / len(
+        space.weights
+    ) ** 0.5
     _, sizes, directions = torch.linalg.svd(basis.T, full_matrices=False)
     moved = frames.expr + directions[-1] * budget_mm / sizes[-1]
     return frames._replace(expr=moved)

@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass
-from typing import Literal, assert_never
+from typing import Any, Literal, assert_never
 
 import torch
 from jaxtyping import Float, Int
@@ -17,7 +17,7 @@ class QuantizerConfig:
     """Which quantizer, and its sizes.
 
     Attributes:
-        kind: "vq": one codebook, moving averages; "fsq": a fixed grid; "rvq": a chain of codebooks.
+        kind: "vq": one codebook; "fsq": a fixed grid; "rvq": a chain of codebooks.
         dim: Width of a code.
         codebook_size: Codes of the codebook (of each one in a chain).
         levels: Grid steps of each dimension ("fsq" only).
@@ -29,13 +29,14 @@ class QuantizerConfig:
     """
 
     kind: QuantizerKind = "vq"
-    dim: int = 32
-    codebook_size: int = 2048
-    levels: tuple[int, ...] = (8, 8, 6, 5)
+    dim: int = 8
+    codebook_size: int = 1024
+    levels: tuple[int, ...] = (8, 5, 5, 5)
     num_quantizers: int = 2
-    decay: float = 0.99
-    dead_code_threshold: float = 0.05
+    decay: float = 0.98
+    dead_code_threshold: float = 0.1
     commitment_weight: float = 0.25
+    rotation_trick: bool = False
 
     def __post_init__(self) -> None:
         if self.kind not in ("vq", "fsq", "rvq"):
@@ -53,9 +54,9 @@ class QuantizerConfig:
             case "vq":
                 return self.codebook_size
             case "fsq":
-                return math.prod(self.levels)
+                return int(math.prod(self.levels))
             case "rvq":
-                return self.codebook_size**self.num_quantizers
+                return int(self.codebook_size**self.num_quantizers)
             case _:
                 assert_never(self.kind)
 
@@ -66,7 +67,8 @@ class Quantizer(nn.Module):
     def __init__(self, config: QuantizerConfig) -> None:
         super().__init__()
         self.config = config
-        self.inner = _build(config)
+        self.inner: Any = _build(config)
+        self._frozen = False
 
     def forward(
         self, x: Float[Tensor, "b t d"]
@@ -75,7 +77,7 @@ class Quantizer(nn.Module):
         if self.config.kind == "fsq":
             quantized, indices = self.inner(x)
             return quantized, indices.long(), x.new_zeros(())
-        quantized, indices, losses = self.inner(x)
+        quantized, indices, losses = self.inner(x, freeze_codebook=self._frozen)
         if self.config.kind == "rvq":
             indices = self._join(indices)
         return quantized, indices, losses.sum()
@@ -102,10 +104,7 @@ class Quantizer(nn.Module):
 
     def freeze(self) -> None:
         """Keep the codes as they are from now on, in training too."""
-        layers = self.inner.layers if self.config.kind == "rvq" else [self.inner]
-        for layer in layers:
-            if isinstance(layer, VectorQuantize):
-                layer.freeze_codebook = True
+        self._frozen = True
 
     def check(self, indices: Int[Tensor, "*b"]) -> None:
         """Refuse indices outside the codebook with a ValueError."""
@@ -127,7 +126,7 @@ class Quantizer(nn.Module):
         return digits % self.config.codebook_size
 
 
-def _build(config: QuantizerConfig) -> nn.Module:
+def _build(config: QuantizerConfig) -> Any:
     match config.kind:
         case "vq":
             return VectorQuantize(
@@ -137,6 +136,7 @@ def _build(config: QuantizerConfig) -> nn.Module:
                 kmeans_init=True,
                 threshold_ema_dead_code=config.dead_code_threshold,
                 commitment_weight=config.commitment_weight,
+                rotation_trick=config.rotation_trick,
             )
         case "fsq":
             return FSQ(levels=list(config.levels), dim=config.dim)

@@ -29,7 +29,7 @@ class TokenStreamer:
         self._finished = False
 
     @torch.no_grad()
-    def push(self, indices: Int[Tensor, "t"] | Sequence[int]) -> Motion | None:
+    def push(self, indices: Int[Tensor, " t"] | Sequence[int]) -> Motion | None:
         """Take the next tokens; give the frames that are ready, or None.
 
         Raises:

@@ -20,6 +20,7 @@ from mien.tokenizer.config import (
 )
 from mien.tokenizer.features import FaceSpace, Kind, motion_features
 from mien.tokenizer.streaming import TokenStreamer
+from mien.tokenizer.vqvae import Reconstruction
 
 _SHIPPED = Path(__file__).parent / "weights"
 
@@ -71,6 +72,11 @@ class MotionTokenizer(nn.Module):
         """Tokens after a token that its decoded frame depends on: the delay of a stream."""
         return self.codec.decoder.right
 
+    def forward(self, features: Float[Tensor, "b t f"], quantize: bool = True) -> Reconstruction:
+        """Code and decode features (training); without `quantize` the latents pass unchanged."""
+        out: Reconstruction = self.codec(features, quantize)
+        return out
+
     @torch.no_grad()
     def encode(self, motion: Motion | Float[Tensor, "*b t f"]) -> Int[Tensor, "*b t"]:
         """Give the tokens of a motion (resampled to `fps`) or of features at `fps`.
@@ -99,7 +105,7 @@ class MotionTokenizer(nn.Module):
             motion = motion.resample(self.fps)
         return motion_features(motion, self.space, self.kind)
 
-    def decode(self, indices: Int[Tensor, "t"] | Sequence[int], fps: float = 25.0) -> Motion:
+    def decode(self, indices: Int[Tensor, " t"] | Sequence[int], fps: float = 25.0) -> Motion:
         """Give the motion of tokens, resampled to `fps`.
 
         Bit for bit what a stream of the same tokens gives.
@@ -117,7 +123,7 @@ class MotionTokenizer(nn.Module):
         """Start decoding tokens as they come."""
         return TokenStreamer(self.codec, self.fps)
 
-    def stream(self, chunks: Iterable[Int[Tensor, "n"] | Sequence[int]]) -> Iterator[Motion]:
+    def stream(self, chunks: Iterable[Int[Tensor, " n"] | Sequence[int]]) -> Iterator[Motion]:
         """Give the motion of chunks of tokens as they come, the frames still owed at the end."""
         streamer = self.streamer()
         for chunk in chunks:
@@ -134,8 +140,12 @@ class MotionTokenizer(nn.Module):
         folder.mkdir(parents=True, exist_ok=True)
         state = {name: value.contiguous() for name, value in self.codec.state_dict().items()}
         save_file(state, folder / "model.safetensors")
-        config = {"format_version": FORMAT_VERSION, "num_points": self.space.num_points}
-        config |= {"num_expr": self.space.num_expr, "tokenizer": config_to_json(self.config)}
+        config: dict[str, Any] = {
+            "format_version": FORMAT_VERSION,
+            "num_points": self.space.num_points,
+            "num_expr": self.space.num_expr,
+            "tokenizer": config_to_json(self.config),
+        }
         (folder / "config.json").write_text(json.dumps(config, indent=1) + "\n")
         card = self.card if card is None else card
         if card:

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from accelerate import Accelerator
-from accelerate.utils import set_seed
+from accelerate import Accelerator  # type: ignore[import-untyped]
+from accelerate.utils import set_seed  # type: ignore[import-untyped]
 from torch import Tensor, nn
 from tqdm import tqdm
 
@@ -133,7 +133,10 @@ def _start_codebook(tokenizer: MotionTokenizer, batches: _Batches, count: int = 
 
 
 def _loss(
-    model: nn.Module, tokenizer: MotionTokenizer, target: HeadFrames, quantize: bool,
+    model: nn.Module,
+    tokenizer: MotionTokenizer,
+    target: HeadFrames,
+    quantize: bool,
     config: TrainTokenizerConfig,
 ) -> tuple[Tensor, Tensor]:
     space, kind = tokenizer.space, tokenizer.kind
@@ -141,9 +144,7 @@ def _loss(
         points = space.displacements(target)
         features = features_of(target, space, kind)
     out = model(features, quantize)
-    parts = reconstruction_loss(
-        out.frames, out.raw_expr, target, points, space, kind, config.loss
-    )
+    parts = reconstruction_loss(out.frames, out.raw_expr, target, points, space, kind, config.loss)
     return parts.mean() + out.commitment_loss, out.indices
 
 
@@ -166,6 +167,7 @@ def train_tokenizer(
     corpus: str | Path | Sequence[Curves],
     held_out: Sequence[Curves] | None = None,
     space: FaceSpace | None = None,
+    command: str = "",
 ) -> tuple[MotionTokenizer, TokenizerFigures]:
     """Train a tokenizer, save it with a card under `config.out`, and measure it.
 
@@ -175,6 +177,7 @@ def train_tokenizer(
             [T, 61] at 25 fps of `mien.arkit.CHANNEL_NAMES`.
         held_out: Curves for the figures; needed when `corpus` is curves.
         space: The face points of the head (default: the shipped head).
+        command: What started this and made the corpus, for the card.
 
     Raises:
         ValueError: If there are no clips, or no held-out ones.
@@ -190,7 +193,7 @@ def train_tokenizer(
     seconds = time.perf_counter() - start
     motions = [motion_from_curves(torch.from_numpy(np.float32(c)), 25.0) for c in held_out]
     figures = evaluate(tokenizer, motions)
-    tokenizer.card = _card(config, clips, figures, seconds)
+    tokenizer.card = {"command": command} | _card(config, clips, figures, seconds)
     tokenizer.save(config.out)
     return tokenizer, figures
 
@@ -250,7 +253,7 @@ def _run(
         progress.step = step + 1
         bar.update()
         if step % 20 == 0:
-            bar.set_postfix(loss=f"{float(loss):.3f}", codes=len(indices.unique()))
+            bar.set_postfix(loss=f"{loss.item():.3f}", codes=len(torch.unique(indices)))
         if config.checkpoint_every and progress.step % config.checkpoint_every == 0:
             _save_checkpoint(accelerator, checkpoints, progress.step)
     bar.close()
@@ -266,7 +269,6 @@ def _card(
     made = asdict(config) | {"out": str(config.out)}
     return {
         "what": f"mien motion tokenizer, {config.tokenizer.kind}",
-        "command": "mien train tokenizer",
         "config": made,
         "seed": config.seed,
         "corpus": {

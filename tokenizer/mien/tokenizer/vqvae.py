@@ -67,6 +67,8 @@ class Codec(nn.Module):
         self.to_code = nn.Sequential(
             nn.LayerNorm(encoder_width), nn.Linear(encoder_width, quantizer.dim)
         )
+        # Latents of unit spread: the encoder cannot shrink onto few codes.
+        self.code_norm = nn.BatchNorm1d(quantizer.dim, affine=False)
         self.quantizer = Quantizer(quantizer)
         self.from_code = nn.Linear(quantizer.dim, decoder_width)
         self.decoder = TemporalStack(decoder_width, decoder_ahead, decoder_back)
@@ -97,12 +99,10 @@ class Codec(nn.Module):
         identity = features.new_tensor([1.0, 0.0, 0.0, 0.0, 1.0, 0.0])
         rotation = (features[..., -6:] - identity) * _ROTATION_GAIN
         hidden = self.encoder(self.embed(torch.cat([face, rotation], dim=-1)))
-        latents: Tensor = self.to_code(hidden)
-        return latents
+        latents: Tensor = self.code_norm(self.to_code(hidden).flatten(0, 1))
+        return latents.reshape(*hidden.shape[:2], -1)
 
-    def forward(
-        self, features: Float[Tensor, "b t f"], quantize: bool = True
-    ) -> Reconstruction:
+    def forward(self, features: Float[Tensor, "b t f"], quantize: bool = True) -> Reconstruction:
         """Code and decode; without `quantize` the latents pass unchanged and indices are 0."""
         latents = self.latents(features)
         indices = latents.new_zeros(latents.shape[:2], dtype=torch.long)
@@ -118,7 +118,7 @@ class Codec(nn.Module):
 
         The clamp of the expression to 0..1 passes gradients unchanged.
         """
-        expr, jaw, eyes, rot6d = raw.split([self.num_expr, 3, 6, 6], dim=-1)
+        expr, jaw, eyes, rot6d = torch.split(raw, [self.num_expr, 3, 6, 6], dim=-1)
         expr = expr * _EXPR_SCALE
         bounded = expr + (expr.clamp(0.0, 1.0) - expr).detach()
         identity = raw.new_tensor([1.0, 0.0, 0.0, 0.0, 1.0, 0.0])
