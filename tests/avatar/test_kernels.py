@@ -75,40 +75,6 @@ def test_the_order_of_the_gaussians_does_not_matter() -> None:
     )
 
 
-def sort(depths: Any) -> Any:
-    keys = np.asarray(depths, np.float32).view(np.uint32)
-    order, spare = np.empty((2, len(keys)), np.int32)
-    order_keys, spare_keys = np.empty((2, len(keys)), np.uint32)
-    count = kernels.sort_by_depth(keys, order, order_keys, spare, spare_keys)
-    return order[:count]
-
-
-@pytest.mark.parametrize("spread_by", [0.0, 1e-6, 1e-3, 1.0, 1e6])
-def test_the_radix_sort_is_a_stable_sort(spread_by: float) -> None:
-    generator = np.random.default_rng(5)
-    depths = (0.7 + spread_by * generator.random(3001)).astype(np.float32)
-    depths[::7] = depths[0]
-    np.testing.assert_array_equal(sort(depths), np.argsort(depths, kind="stable"))
-
-
-def test_the_sort_leaves_out_what_is_hidden() -> None:
-    keys = np.array([0.5, 0.1, 0.3], np.float32).view(np.uint32)
-    keys[1] = kernels.HIDDEN
-    np.testing.assert_array_equal(sort(keys.view(np.float32)), [2, 0])
-    assert len(sort(np.empty(0, np.float32))) == 0
-
-
-def test_every_tile_lists_its_gaussians_once_and_by_depth() -> None:
-    keys = np.array([0.9, 0.2, 0.5], np.float32).view(np.uint32)
-    rects = np.array([[0, 2, 0, 3], [1, 2, 0, 1], [0, 1, 2, 3]], np.int32)
-    starts = np.empty(2 * 3 + 1, np.int64)
-    entries = np.full(kernels.count_tiles(keys, rects, 2, starts), -1, np.int32)
-    for first in range(2):
-        kernels.fill_tiles(sort(keys.view(np.float32)), 3, rects, 2, starts, first, 2, entries)
-    tiles = [entries[a:b].tolist() for a, b in zip(starts, starts[1:], strict=False)]
-    assert tiles == [[0], [1, 0], [0], [0], [2, 0], [0]]
-
-
 def test_exp2_is_right_to_float32() -> None:
     from numba import njit
 
@@ -123,13 +89,3 @@ def test_exp2_is_right_to_float32() -> None:
     out = np.empty_like(powers)
     compute(powers, out)
     np.testing.assert_allclose(out, np.exp2(powers.astype(np.float64)), rtol=3e-7)
-
-
-def test_a_kernel_works_where_its_code_cannot_be_kept() -> None:
-    """As in a read-only installation without a home; here the source has no file at all."""
-    functions: dict[str, Any] = {}
-    exec("def double(x):\n    return 2 * x\n", functions)
-    double: Any = kernels._kernel("f8(f8)")(functions["double"])
-    assert double(4.0) == 8.0
-    assert double.stats.cache_path is None
-    assert kernels.blend.stats.cache_path is not None  # type: ignore[attr-defined]

@@ -1,4 +1,4 @@
-"""Compiled CPU kernels of the splatting renderer: project, sort, bin to tiles, blend.
+"""Compiled CPU kernels that put Gaussians on the image: project and blend.
 
 Every kernel runs on one thread without the GIL and takes a share of the work, so plain Python
 threads run them side by side (no threading layer, safe to call from a server's threads). The
@@ -13,45 +13,24 @@ A Gaussian on the image plane is a row of `splats [N, 12]`, float32:
     11     -1 / (2 a): along a row, alpha peaks at dx = slot 11 * b * dy
 """
 
-import functools
 import math
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numba import njit
 
+from mien.avatar.jit import kernel
 from mien.avatar.reference import ALPHA_MAX, ALPHA_MIN, BLUR, NEAR, TRANSMITTANCE_MIN
+from mien.avatar.tiles import HIDDEN, TILE
 
-TILE = 16  # px; one row of a tile is one or two vector registers
 SPLAT_WIDTH = 12
-HIDDEN = np.uint32(0xFFFFFFFF)  # sort key of a Gaussian that is not drawn
 
 _F = np.float32
 _U = np.uintp  # unsigned indices: numba then emits no wrap-around of negative ones
 _PIXELS = TILE * TILE
-_DIGIT = 12  # bits a radix pass
 _LOG_ALPHA_MIN = math.log(ALPHA_MIN)
 _LOG2_ALPHA_MIN = _F(math.log2(ALPHA_MIN))
 _LOG2_E = math.log2(math.e)
-# Reassociation stays off: `exp2` and the thresholds must round the same way everywhere.
-_FASTMATH = {"contract", "nnan", "ninf", "nsz", "arcp"}
-
-
-def _kernel(signature: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Compiles for one signature; keeps the code on disk where numba finds a writable folder."""
-
-    def compile_function(function: Callable[..., Any]) -> Callable[..., Any]:
-        compile_with = functools.partial(
-            njit, signature, nogil=True, fastmath=_FASTMATH, error_model="numpy"
-        )
-        try:
-            compiled: Callable[..., Any] = compile_with(cache=True)(function)
-        except (RuntimeError, OSError):  # nowhere to keep it: read-only package and home
-            compiled = compile_with(cache=False)(function)
-        return compiled
-
-    return compile_function
 
 
 @njit(inline="always")
@@ -87,7 +66,7 @@ def _reach(center: float, radius: float, size: int) -> Any:
     return max(int(math.ceil(low)), 0), min(int(math.floor(high)), size - 1) + 1
 
 
-@_kernel(
+@kernel(
     "void(f4[:,::1], f4[:,::1], f4[:,::1], f4[::1], f4[:,::1], f8[:,::1], f8[:,::1],"
     "i8, i8, i8, i8, f4[:,::1], u4[::1], i4[:,::1])"
 )
@@ -140,79 +119,6 @@ def project(
         splats[i, 6], splats[i, 7], splats[i, 8] = colors[i, 0], colors[i, 1], colors[i, 2]
         splats[i, 9], splats[i, 10] = top, bottom
         splats[i, 11] = 1.0 / (yy * log_inverse)
-
-
-@_kernel("i8(u4[::1], i4[::1], u4[::1], i4[::1], u4[::1])")
-def sort_by_depth(keys: Any, order: Any, order_keys: Any, spare: Any, spare_keys: Any) -> int:
-    """Sorts the drawn Gaussians by `keys`, stable, nearest first.
-
-    Returns:
-        How many are drawn; `order` holds their indices. The other arrays are scratch.
-    """
-    count, least, most = 0, HIDDEN, np.uint32(0)
-    for i in range(keys.shape[0]):
-        key = keys[i]
-        if key != HIDDEN:
-            order[count], order_keys[count] = i, key
-            count += 1
-            least, most = min(least, key), max(most, key)
-    starts = np.empty((1 << _DIGIT) + 1, np.int64)
-    shift = 0
-    source, source_keys, target, target_keys = order, order_keys, spare, spare_keys
-    while count > 1 and shift < 32 and (most - least) >> shift > 0:
-        starts[:] = 0
-        for i in range(count):
-            starts[((source_keys[i] - least) >> shift) % (1 << _DIGIT) + 1] += 1
-        for digit in range(1 << _DIGIT):
-            starts[digit + 1] += starts[digit]
-        for i in range(count):
-            digit = ((source_keys[i] - least) >> shift) % (1 << _DIGIT)
-            place = starts[digit]
-            target[place], target_keys[place] = source[i], source_keys[i]
-            starts[digit] = place + 1
-        source, source_keys, target, target_keys = target, target_keys, source, source_keys
-        shift += _DIGIT
-    if (shift // _DIGIT) % 2 == 1:
-        order[:count] = spare[:count]
-    return count
-
-
-@_kernel("i8(u4[::1], i4[:,::1], i8, i8[::1])")
-def count_tiles(keys: Any, rects: Any, tiles_x: int, starts: Any) -> int:
-    """Counts the Gaussians of each tile: `starts[t]` to `starts[t + 1]` will be its entries.
-
-    Returns:
-        The number of entries in all.
-    """
-    starts[:] = 0
-    for i in range(keys.shape[0]):
-        if keys[i] != HIDDEN:
-            for ty in range(rects[i, 2], rects[i, 3]):
-                for tx in range(rects[i, 0], rects[i, 1]):
-                    starts[ty * tiles_x + tx + 1] += 1
-    for tile in range(starts.shape[0] - 1):
-        starts[tile + 1] += starts[tile]
-    return starts[-1]  # type: ignore[no-any-return]
-
-
-@_kernel("void(i4[::1], i8, i4[:,::1], i8, i8[::1], i8, i8, i4[::1])")
-def fill_tiles(
-    order: Any, count: int, rects: Any, tiles_x: int, starts: Any,
-    first: int, step: int, entries: Any,
-) -> None:  # fmt: skip
-    """Lists the Gaussians of each tile in `entries`, nearest first.
-
-    Covers the tile rows `first`, `first + step`, ...
-    """
-    cursor = starts.copy()
-    for rank in range(count):
-        i = order[rank]
-        top = rects[i, 2]
-        for ty in range(top + (first - top) % step, rects[i, 3], step):
-            for tx in range(rects[i, 0], rects[i, 1]):
-                tile = ty * tiles_x + tx
-                entries[cursor[tile]] = i
-                cursor[tile] += 1
 
 
 @njit(inline="always")
@@ -274,7 +180,7 @@ def _write_tile(pixels: Any, y0: int, x0: int, background: Any, image: Any, alph
                 image[y0 + y, x0 + x, channel] = color + through * background[channel]
 
 
-@_kernel("void(f4[:,::1], i8[::1], i4[::1], i8, i8, f4[::1], f4[:,:,::1], f4[:,::1])")
+@kernel("void(f4[:,::1], i8[::1], i4[::1], i8, i8, f4[::1], f4[:,:,::1], f4[:,::1])")
 def blend(
     splats: Any, starts: Any, entries: Any, first: int, step: int,
     background: Any, image: Any, alpha: Any,

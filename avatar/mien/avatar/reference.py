@@ -17,6 +17,8 @@ from torch import Tensor
 from mien.avatar.gaussians import Gaussians
 from mien.camera import Camera
 
+# The kernels compile these in: numba notices a change only in the kernels' own file, so touch
+# kernels.py (or empty its __pycache__) after changing one.
 BLUR = 0.3  # px^2 added to the projected covariance
 NEAR = 0.01  # metres; nearer Gaussians are not drawn
 ALPHA_MIN = 1.0 / 255.0  # weaker contributions are skipped

@@ -105,9 +105,11 @@ class _Canvas:
         self.entries = np.empty(0, np.int32)
 
     def _reserve(self, count: int) -> None:
-        self.splats = np.empty((count, 12), np.float32)
-        self.keys, self.order_keys, self.spare_keys = np.empty((3, count), np.uint32)
-        self.order, self.spare = np.empty((2, count), np.int32)
+        from mien.avatar import kernels
+
+        self.splats = np.empty((count, kernels.SPLAT_WIDTH), np.float32)
+        self.keys, *self.sorted_keys = np.empty((3, count), np.uint32)
+        self.orders = np.empty((2, count), np.int32)
         self.rects = np.empty((count, 4), np.int32)
 
     def draw(
@@ -156,21 +158,18 @@ class _Canvas:
         )
 
     def _bin(self, camera: Camera, keys: Any, shares: int) -> None:
-        from mien.avatar import kernels
+        from mien.avatar import tiles
 
-        tiles_x, tiles_y = -(-camera.width // kernels.TILE), -(-camera.height // kernels.TILE)
+        tiles_x, tiles_y = -(-camera.width // tiles.TILE), -(-camera.height // tiles.TILE)
         if len(self.starts) != tiles_x * tiles_y + 1:
             self.starts = np.empty(tiles_x * tiles_y + 1, np.int64)
-        count = len(keys)
-        scratch = (self.order_keys[:count], self.spare[:count], self.spare_keys[:count])
-        order = self.order[:count]
-        drawn = kernels.sort_by_depth(keys, order, *scratch)
-        entries = kernels.count_tiles(keys, self.rects, tiles_x, self.starts)
+        order = tiles.sort_by_depth(keys, self.orders, self.sorted_keys)
+        entries = tiles.count_tiles(keys, self.rects, tiles_x, self.starts)
         if entries > len(self.entries):
             self.entries = np.empty(entries + entries // 4, np.int32)
         where = (self.rects, tiles_x, self.starts)
         _run(
-            lambda k: kernels.fill_tiles(order, drawn, *where, k, shares, self.entries),
+            lambda k: tiles.fill_tiles(order, *where, k, shares, self.entries),
             shares,
             shares,
         )
