@@ -11,8 +11,10 @@ _I = {name: i for i, name in enumerate(TRACKS)}
 _LIDS = [_I["eyeBlinkLeft"], _I["eyeBlinkRight"]]
 _WIDE = [_I["eyeWideLeft"], _I["eyeWideRight"]]
 _HEAD = [_I["headYaw"], _I["headPitch"], _I["headRoll"]]
+_LEFTS = [_I[t] for t in TRACKS if t.endswith("Left")]
+_RIGHTS = [_I[TRACKS[i].removesuffix("Left") + "Right"] for i in _LEFTS]
 _SWAY = np.array([0.016, 0.011, 0.009])  # radians, yaw pitch roll; a seated, attentive head
-_JITTER = 0.012  # of a unit; live captures of a quiet face move by about that
+_JITTER = 0.02  # of an active unit; a quiet unit of a live capture moves by about 0.002 a frame
 
 
 def add_idle(
@@ -131,8 +133,10 @@ def _add_jitter(tracks: ndarray, style: Style, rng: np.random.Generator) -> None
     spectrum = rng.normal(size=(2, len(TRACKS), bins)) * fall
     noise = np.fft.irfft(spectrum[0] + 1j * spectrum[1], n=frames, axis=1)
     noise /= noise.std(1, keepdims=True) + 1e-6
+    noise[_RIGHTS] = 0.85 * noise[_LEFTS] + 0.5 * noise[_RIGHTS]
+    noise[_LIDS[1]] = noise[_LIDS[0]]  # lids move as one
     units = slice(0, len(TRACKS) - 8)
     active = np.clip(tracks[units], 0, 1)
     rest = style.rest[units, None]
-    tracks[units] += (rest + noise[units] * (0.3 * rest + 0.02 * active)) * (1 - active)
+    tracks[units] += (rest + noise[units] * (0.3 * rest + _JITTER * active)) * (1 - active)
     tracks[_HEAD] += 0.0012 * style.looseness * noise[_HEAD]

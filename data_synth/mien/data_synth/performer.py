@@ -242,8 +242,10 @@ def _sides(stem: str) -> list[int]:
 
 def _same_side(a: int, b: int) -> float:
     """1 where the units act on one side of the face, less across the middle."""
-    sides = {TRACKS[i][-4:] for i in (a, b)} & {"Left", "ight"}
-    return 0.3 if len(sides) == 2 else 1.0
+    sides = [TRACKS[i][-4:] for i in (a, b) if TRACKS[i].endswith(("Left", "Right"))]
+    if len(sides) == 1:
+        return 0.5  # the two halves of a pair share the pull on what lies between them
+    return 0.3 if len(set(sides)) == 2 else 1.0
 
 
 def to_curves(tracks: Float[ndarray, "c t"]) -> Float[ndarray, "t 61"]:
