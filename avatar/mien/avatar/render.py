@@ -60,9 +60,9 @@ def render(
     if gaussians.means.is_cuda:
         return _render_gsplat(gaussians, camera, background, with_depth)
     _check_cpu(gaussians)
-    canvas = _free.pop() if _free else _Canvas()
-    image = canvas.draw(gaussians, camera, background, with_depth, _count_threads(num_threads))
-    _free.append(canvas)
+    workspace = _free.pop() if _free else _Workspace()
+    image = workspace.draw(gaussians, camera, background, with_depth, _count_threads(num_threads))
+    _free.append(workspace)
     return image
 
 
@@ -96,7 +96,7 @@ def render_frames(
         yield waiting.popleft().result()
 
 
-class _Canvas:
+class _Workspace:
     """Scratch buffers for the CPU kernels; grows to what it has drawn, one frame at a time."""
 
     def __init__(self) -> None:
@@ -193,7 +193,7 @@ class _Canvas:
         return image, alpha
 
 
-_free: list[_Canvas] = []  # canvases at rest; list.pop and list.append are atomic
+_free: list[_Workspace] = []  # those at rest; list.pop and list.append are atomic
 
 
 @functools.cache
