@@ -115,6 +115,15 @@ def _edge_neighbors(quads: Ids, ids: Ids) -> Ids:
     return np.unique(np.concatenate([following[hit], quads[hit_next]]))
 
 
+def rungs(quads: Ids, outer: Ids, inner: Ids) -> dict[int, int]:
+    """Match each vertex of a ring to its neighbor on the ring outside it: inner -> outer."""
+    following = np.roll(quads, -1, axis=1)
+    forward = np.isin(quads, inner) & np.isin(following, outer)
+    backward = np.isin(quads, outer) & np.isin(following, inner)
+    found = dict(zip(quads[forward].tolist(), following[forward].tolist(), strict=True))
+    return found | dict(zip(following[backward].tolist(), quads[backward].tolist(), strict=True))
+
+
 def triangles(quads: Ids) -> Ids:
     """Split quads into triangles; one that repeats its last corner gives one triangle."""
     first, second = quads[:, [0, 1, 2]], quads[:, [0, 2, 3]]

@@ -8,7 +8,7 @@ import numpy as np
 from bake.makehuman import Array, Ids, read_target
 from mien.arkit import EXPR_NAMES, JAW_OPEN_RADIANS
 
-SIDES = {"left": "Left", "right": "Right"}
+TONGUE_GAIN = 1.6  # the unit alone stops at the lips
 
 
 def read_units(root: Path, num_vertices: int, keep: Ids) -> dict[str, Array]:
@@ -54,6 +54,20 @@ def jaw_corrective(template: Array, jaw_open: Array, weight: Array, center: Arra
     matrices = (1 - weight)[:, None, None] * np.eye(3) + weight[:, None, None] * turn
     goal = template + jaw_open - weight[:, None] * ((np.eye(3) - turn) @ center)
     return np.linalg.solve(matrices, goal[:, :, None])[:, :, 0] - template
+
+
+def unposed_by_jaw(offset: Array, weight: Array) -> Array:
+    """Give the rest offset that the fully open jaw turns into `offset`."""
+    turn = rotation_x(JAW_OPEN_RADIANS)
+    matrices = (1 - weight)[:, None, None] * np.eye(3) + weight[:, None, None] * turn
+    return np.linalg.solve(matrices, offset[:, :, None])[:, :, 0]
+
+
+def turn_angle(before: Array, after: Array) -> float:
+    """Give the angle of the rotation that best maps `before [N, 3]` to `after`."""
+    left, _, right = np.linalg.svd((before - before.mean(0)).T @ (after - after.mean(0)))
+    rotation = right.T @ np.diag([1, 1, np.linalg.det(right.T @ left.T)]) @ left.T
+    return float(np.arccos(np.clip((np.trace(rotation) - 1) / 2, -1, 1)))
 
 
 def feature_row(joint: int, row: int, column: int) -> int:

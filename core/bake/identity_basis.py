@@ -1,12 +1,16 @@
 """The identity basis: principal components of semantically sampled heads of one interpupillary distance."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
 from bake.makehuman import Array, Ids
-from bake.phenotype import RACES, MacroTargets, macro_weights
+from bake.phenotype import MacroTargets, macro_weights
+from mien.identity import RACES
+
+SLIDER_SPREAD = 0.25  # standard deviation of sampled sliders: wider than faces are
 
 LocalTargets = dict[str, tuple[Array, Array]]
 
@@ -26,6 +30,16 @@ class IdentitySource:
     macro: MacroTargets
     local: LocalTargets
     eyes: tuple[Ids, Ids]
+
+    def mapped(self, apply: Callable[[Array], Array], eyes: tuple[Ids, Ids]) -> "IdentitySource":
+        """Carry the source over to other vertices by a linear map with rows that sum to one."""
+        macro = np.stack([apply(offsets) for offsets in self.macro.offsets])
+        return IdentitySource(
+            apply(self.base),
+            MacroTargets(self.macro.corners, macro),
+            {name: (apply(low), apply(high)) for name, (low, high) in self.local.items()},
+            eyes,
+        )
 
     @cached_property
     def ipd(self) -> float:
@@ -76,16 +90,27 @@ def sample_person(
         "proportions": float(np.clip(rng.normal(0.6, 0.2), 0, 1)),
         **{race: float(share) for race, share in zip(RACES, races, strict=True)},
     }
-    values = np.clip(rng.normal(0, 0.3, len(local_names)), -1, 1)
+    values = np.clip(rng.normal(0, SLIDER_SPREAD, len(local_names)), -1, 1)
     return parameters, {n: float(v) for n, v in zip(local_names, values, strict=True)}
 
 
 @dataclass(frozen=True)
 class Basis:
-    """Identity directions `[V, 3, S]` at unit standard deviation, and held-out RMS in metres."""
+    """Orthonormal axes `[3 V, S]`, their standard deviations `[S]`, held-out RMS in metres."""
 
-    directions: Array
+    axes: Array
+    deviation: Array
     held_out_rms: float
+
+    @property
+    def directions(self) -> Array:
+        """The identity directions at unit standard deviation, `[V, 3, S]`."""
+        return (self.axes * self.deviation).reshape(len(self.axes) // 3, 3, -1)
+
+    def project(self, vertices: Array) -> Array:
+        """Give coefficients of offsets `[..., V, 3]`, `[..., S]`."""
+        flat = vertices.reshape(*vertices.shape[:-2], -1)
+        return np.asarray((flat @ self.axes) / self.deviation)
 
 
 def fit_basis(source: IdentitySource, num_components: int, num_samples: int, seed: int) -> Basis:
@@ -107,4 +132,31 @@ def fit_basis(source: IdentitySource, num_components: int, num_samples: int, see
     deviation = np.sqrt(values[best] / num_samples)
     left = test - (test @ axes) @ axes.T
     rms = float(np.sqrt((left.reshape(len(test), -1, 3) ** 2).sum(-1).mean()))
-    return Basis((axes * deviation).reshape(*template.shape, -1), rms)
+    return Basis(axes, deviation, rms)
+
+
+def semantic_tensors(source: IdentitySource, basis: Basis) -> tuple[dict[str, Array], dict[str, object]]:
+    """Project every target on the basis: what `mien.identity.semantic` adds up.
+
+    Returns:
+        Tensors and their card, see `mien.identity`.
+    """
+    names = sorted(source.local)
+    ends = [end for name in names for end in source.local[name]]
+    rows, distances = [], []
+    for offsets in (source.base, *source.macro.offsets, *ends):
+        left, right = (offsets[ids].mean(0) for ids in source.eyes)
+        rows.append(basis.project(offsets - (left + right) / 2))
+        distances.append(left[0] - right[0])
+    tensors = {
+        "projections": np.stack(rows),
+        "eye_distances": np.array(distances),
+        "template": basis.project(source.template),
+    }
+    card = {
+        "corners": source.macro.corners,
+        "sliders": names,
+        "ipd": source.ipd,
+        "adult_ipd": source.adult_ipd,
+    }
+    return tensors, card

@@ -10,17 +10,18 @@ from pathlib import Path
 
 import numpy as np
 
-from bake.makehuman import Array, read_target
+from bake.makehuman import Array, Ids, read_target
+from mien.identity import (
+    AGES,
+    GENDERS,
+    HEIGHTS,
+    MUSCLES,
+    PROPORTIONS,
+    RACES,
+    WEIGHTS,
+    memberships,
+)
 
-GENDERS = ("female", "male")
-AGES = ("baby", "child", "young", "old")
-MUSCLES = ("minmuscle", "averagemuscle", "maxmuscle")
-WEIGHTS = ("minweight", "averageweight", "maxweight")
-HEIGHTS = ("minheight", "", "maxheight")
-PROPORTIONS = ("uncommonproportions", "", "idealproportions")
-RACES = ("african", "asian", "caucasian")
-
-PARAMETERS = ("age", "gender", "muscle", "weight", "height", "proportions", *RACES)
 MEAN_ADULT = {
     "age": 2 / 3,
     "gender": 0.5,
@@ -28,7 +29,6 @@ MEAN_ADULT = {
     "weight": 0.5,
     "height": 0.5,
     "proportions": 0.5,
-    **{race: 1 / 3 for race in RACES},
 }
 LOCAL_FOLDERS = ("head", "forehead", "eyebrows", "eyes", "nose", "mouth", "ears", "chin", "cheek", "neck")
 
@@ -46,7 +46,7 @@ class MacroTargets:
     offsets: Array
 
 
-def read_macro_targets(root: Path, num_vertices: int, keep: np.ndarray) -> MacroTargets:
+def read_macro_targets(root: Path, num_vertices: int, keep: Ids) -> MacroTargets:
     """Read every macro target that exists, restricted to the vertices `keep`."""
     folder = root / "mpfb2/targets/macrodetails"
     names: list[tuple[str, tuple[str, ...]]] = []
@@ -66,34 +66,17 @@ def read_macro_targets(root: Path, num_vertices: int, keep: np.ndarray) -> Macro
     return MacroTargets(tuple(corners), np.stack(offsets))
 
 
-def memberships(parameters: dict[str, float]) -> dict[str, float]:
-    """Give each corner's membership in [0, 1] for one set of semantic parameters."""
-    p = MEAN_ADULT | parameters
-    found: dict[str, float] = {}
-    for value, corner_names in (
-        (p["gender"], GENDERS),
-        (p["age"], AGES),
-        (p["muscle"], MUSCLES),
-        (p["weight"], WEIGHTS),
-        (p["height"], HEIGHTS),
-        (p["proportions"], PROPORTIONS),
-    ):
-        position = value * (len(corner_names) - 1)
-        for index, name in enumerate(corner_names):
-            if name:
-                found[name] = max(0.0, 1.0 - abs(position - index))
-    total = sum(p[race] for race in RACES) or 1.0
-    return found | {race: p[race] / total for race in RACES}
-
-
 def macro_weights(targets: MacroTargets, parameters: dict[str, float]) -> Array:
     """Give the weight of every macro target, `[M]`."""
-    member = memberships(parameters)
+    races = {race: parameters.get(race, 1.0) for race in RACES}
+    total = sum(races.values())
+    member = memberships(**{name: parameters.get(name, mean) for name, mean in MEAN_ADULT.items()})
+    member |= {race: share / total for race, share in races.items()}
     return np.array([np.prod([member[c] for c in corner]) for corner in targets.corners])
 
 
 def read_local_targets(
-    root: Path, num_vertices: int, keep: np.ndarray
+    root: Path, num_vertices: int, keep: Ids
 ) -> dict[str, tuple[Array, Array]]:
     """Read the local targets as two-sided sliders: name -> (negative, positive) offsets.
 

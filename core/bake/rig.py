@@ -22,10 +22,8 @@ def subtree_weight(weights: dict[str, Array], top: str, parents: dict[str, str])
     return np.asarray(np.sum(members, axis=0))
 
 
-def collapse_weights(
-    weights: dict[str, Array], parents: dict[str, str], eyes: tuple[Ids, Ids]
-) -> Array:
-    """Collapse the rig to `[V, 5]`: global, neck, jaw, left eye, right eye.
+def collapse_weights(weights: dict[str, Array], parents: dict[str, str]) -> Array:
+    """Collapse the rig to `[V, 5]`: global, neck, jaw, and the eyes, which get nothing here.
 
     The three neck bones and the head share the neck joint's turn by `NECK_FRACTIONS`.
     """
@@ -36,8 +34,6 @@ def collapse_weights(
         if bone != "head":
             neck = neck + fraction * weights[bone]
     collapsed = np.stack([np.zeros_like(jaw), neck, jaw, np.zeros_like(jaw), np.zeros_like(jaw)], 1)
-    for joint, ids in zip((3, 4), eyes, strict=True):
-        collapsed[ids] = np.eye(5)[joint]
     collapsed[:, 0] = 1 - collapsed.sum(1)
     return collapsed
 

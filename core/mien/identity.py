@@ -1,0 +1,189 @@
+"""Who the default head is: a person from age, gender, build and features, or a random one."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from safetensors import safe_open
+from torch import Tensor
+
+__all__ = ["Identity", "memberships", "sample", "semantic", "slider_names"]
+
+GENDERS = ("female", "male")
+AGES = ("baby", "child", "young", "old")
+MUSCLES = ("minmuscle", "averagemuscle", "maxmuscle")
+WEIGHTS = ("minweight", "averageweight", "maxweight")
+HEIGHTS = ("minheight", "", "maxheight")
+PROPORTIONS = ("uncommonproportions", "", "idealproportions")
+RACES = ("african", "asian", "caucasian")  # MakeHuman's names of its three sculpted poles
+FEATURE_SPREAD, BUILD_SPREAD = 0.22, 0.08  # standard deviations of a random person's sliders
+BUILD = ("head", "neck", "measure", "forehead", "ear")  # sliders that turn grotesque first
+
+_ASSET = Path(__file__).parent / "assets" / "head.safetensors"
+
+
+@dataclass(frozen=True, eq=False)
+class Identity:
+    """A person.
+
+    Attributes:
+        shape: Coefficients for `Head`; the face they give has the head's own eye distance.
+        scale: Size relative to the mean adult: multiply vertices by it for metres in the world.
+    """
+
+    shape: Float[Tensor, " s"]
+    scale: float
+
+
+def memberships(
+    age: float, gender: float, muscle: float, weight: float, height: float, proportions: float
+) -> dict[str, float]:
+    """Give each pole's share in [0, 1]: piecewise linear between the poles of one parameter."""
+    found: dict[str, float] = {}
+    for value, poles in (
+        (age, AGES),
+        (gender, GENDERS),
+        (muscle, MUSCLES),
+        (weight, WEIGHTS),
+        (height, HEIGHTS),
+        (proportions, PROPORTIONS),
+    ):
+        position = value * (len(poles) - 1)
+        found |= {
+            pole: max(0.0, 1.0 - abs(position - index)) for index, pole in enumerate(poles) if pole
+        }
+    return found
+
+
+def semantic(
+    age: float = 2 / 3,
+    gender: float = 0.5,
+    muscle: float = 0.5,
+    weight: float = 0.5,
+    height: float = 0.5,
+    proportions: float = 0.5,
+    race: tuple[float, float, float] = (1 / 3, 1 / 3, 1 / 3),
+    features: dict[str, float] | None = None,
+    seed: int | None = None,
+) -> Identity:
+    """Give a person from a description.
+
+    Args:
+        age: 0 infant, 1/3 child, 1/2 teenager, 2/3 adult, 1 old.
+        gender: 0 female to 1 male.
+        muscle: 0 to 1.
+        weight: 0 lean to 1 heavy.
+        height: 0 to 1; grown with the body, it hardly shows on a face.
+        proportions: 0 uncommon to 1 ideal.
+        race: Shares of the three sculpted poles (african, asian, caucasian); need not sum to one.
+        features: Local sliders in [-1, 1] by name, see `slider_names()`.
+        seed: Adds random local features, the same for the same seed.
+
+    Raises:
+        ValueError: If a value leaves its range or a feature's name is unknown.
+
+    Example:
+        >>> semantic(age=0.0).scale < semantic(age=1 / 3).scale < 1.05
+        True
+    """
+    model = _model()
+    given = {
+        "age": age,
+        "gender": gender,
+        "muscle": muscle,
+        "weight": weight,
+        "height": height,
+        "proportions": proportions,
+    }
+    for name, value in given.items():
+        if not 0 <= value <= 1:
+            raise ValueError(f"`{name}` must lie in [0, 1], got {value}.")
+    if min(race) < 0 or sum(race) <= 0:
+        raise ValueError(f"`race` must be three shares of at least 0, not all 0, got {race}.")
+    sliders = np.zeros(len(model.sliders))
+    if seed is not None:
+        spread = [
+            BUILD_SPREAD if name.startswith(BUILD) else FEATURE_SPREAD for name in model.sliders
+        ]
+        sliders = np.clip(np.random.default_rng(seed).normal(0, spread), -1, 1)
+    for name, value in (features or {}).items():
+        if name not in model.sliders or not -1 <= value <= 1:
+            raise ValueError(
+                f"`features` holds values in [-1, 1] by a name of slider_names(), got {name}={value}."
+            )
+        sliders[model.sliders.index(name)] = value
+    shares = dict(zip(RACES, (part / sum(race) for part in race), strict=True))
+    return model.identity(memberships(**given) | shares, sliders)
+
+
+def sample(seed: int) -> Identity:
+    """Give a random plausible person, the same for the same seed."""
+    rng = np.random.default_rng(seed)
+    return semantic(
+        age=float(rng.uniform()),
+        gender=float(np.clip(rng.choice([0.1, 0.9]) + rng.normal() * 0.1, 0, 1)),
+        muscle=float(np.clip(rng.normal(0.5, 0.2), 0, 1)),
+        weight=float(np.clip(rng.normal(0.5, 0.2), 0, 1)),
+        proportions=float(np.clip(rng.normal(0.6, 0.2), 0, 1)),
+        race=tuple(rng.dirichlet([0.7] * 3).tolist()),
+        seed=int(rng.integers(2**31)),
+    )
+
+
+def slider_names() -> tuple[str, ...]:
+    """Give the names of the local features, such as "nose-hump" or "chin-width"."""
+    return _model().sliders
+
+
+@dataclass(frozen=True)
+class _SemanticModel:
+    """The targets' projections on the identity basis; their sum is linear, then normalized.
+
+    Attributes:
+        corners: The poles of each macro target.
+        sliders: Names of the local features.
+        projections: `[1 + M + 2 L, S]`: base, macro targets, then each feature's two ends.
+        eye_distances: `[1 + M + 2 L]`, metres.
+        template: `[S]`, the template's own projection.
+        ipd: The head's interpupillary distance, metres.
+        adult_ipd: The mean adult's in the world, metres.
+    """
+
+    corners: tuple[tuple[str, ...], ...]
+    sliders: tuple[str, ...]
+    projections: np.ndarray[tuple[int, int], np.dtype[np.float64]]
+    eye_distances: np.ndarray[tuple[int], np.dtype[np.float64]]
+    template: np.ndarray[tuple[int], np.dtype[np.float64]]
+    ipd: float
+    adult_ipd: float
+
+    def identity(self, shares: dict[str, float], sliders: np.ndarray) -> Identity:  # type: ignore[type-arg]
+        macro = [np.prod([shares[pole] for pole in corner]) for corner in self.corners]
+        ends = np.stack([np.maximum(-sliders, 0), np.maximum(sliders, 0)], 1).ravel()
+        weights = np.concatenate([[1.0], macro, ends])
+        ipd = float(weights @ self.eye_distances)
+        shape = (weights @ self.projections) * (self.ipd / ipd) - self.template
+        return Identity(torch.from_numpy(shape.astype(np.float32)), ipd / self.adult_ipd)
+
+
+@cache
+def _model() -> _SemanticModel:
+    with safe_open(_ASSET, framework="np") as file:
+        card = json.loads(file.metadata()["identity"])
+        get = {name: file.get_tensor(f"identity.{name}") for name in ("projections", "template")}
+        distances = file.get_tensor("identity.eye_distances").astype(np.float64)
+    return _SemanticModel(
+        tuple(tuple(corner) for corner in card["corners"]),
+        tuple(card["sliders"]),
+        get["projections"].astype(np.float64),
+        distances,
+        get["template"].astype(np.float64),
+        card["ipd"],
+        card["adult_ipd"],
+    )
