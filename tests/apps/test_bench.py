@@ -105,3 +105,7 @@ def test_json_and_markdown_hold_the_same_figures() -> None:
     assert "| corpus | not measured | | gone |" in as_markdown(
         machine, rows, {"corpus": "gone"}, 1
     )
+
+
+def test_every_part_that_can_be_named_can_be_measured() -> None:
+    assert Bench().parts == tuple(measures.PARTS)

@@ -8,13 +8,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
-from mien.apps.measures import PARTS, Row
+from mien.apps.measures import PARTS, Row, cold_repeats
 from mien.apps.progress import say
 from mien.apps.refusal import Refusal, describe
 
-Part = Literal["splatting", "language", "tokenizing", "corpus", "head", "cold-start"]
+Part = Literal["splatting", "avatar", "language", "tokenizing", "corpus", "head", "cold-start"]
 MAX_REPEATS = 1000
 
 
@@ -26,14 +26,7 @@ class Bench:
     the exit code is not zero. Stop other work first: the machine's load is printed with it.
     """
 
-    parts: tuple[Part, ...] = (
-        "splatting",
-        "language",
-        "tokenizing",
-        "corpus",
-        "head",
-        "cold-start",
-    )
+    parts: tuple[Part, ...] = get_args(Part)
     """What to measure."""
     repeats: int = 7
     """Measurements of each figure."""
@@ -106,8 +99,9 @@ def as_markdown(
 ) -> str:
     """Gives the table with the machine above it."""
     lines = [f"- {name}: {value}" for name, value in machine.items()]
-    lines += [f"- medians of at least {repeats // 3 or 1} repeats, range in brackets", ""]
-    lines += ["| what | | range | inside the time |", "|---|---|---|---|"]
+    times = f"{repeats} ({5 * repeats} of single frames, {cold_repeats(repeats)} of cold starts)"
+    lines += [f"- repeats: {times}; medians", ""]
+    lines += ["| what | median | range | inside the time |", "|---|---|---|---|"]
     for row in rows:
         value = f"{_figures(row.median)} {row.unit}"
         span = f"{_figures(row.low)} to {_figures(row.high)}"

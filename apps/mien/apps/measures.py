@@ -96,6 +96,29 @@ def splatting(repeats: int) -> Iterator[Row]:
             yield time_row(f"{name}, one frame", timed(draw_one, 5 * repeats), inside)
 
 
+def avatar(repeats: int) -> Iterator[Row]:
+    """Frames a second of the adult avatar, driven and drawn."""
+    from mien.avatar import Avatar, render_frames
+    from mien.camera import Camera
+    from mien.motion import Motion
+
+    person, camera, motion = Avatar.load("adult"), Camera.portrait(512, 512), Motion.rest(_FRAMES)
+
+    def drive() -> None:
+        for _ in person.drive(motion, camera):
+            pass
+
+    def draw() -> None:
+        for _ in render_frames(person.drive(motion, camera), camera):
+            pass
+
+    name = f"adult avatar, {len(person):,} Gaussians"
+    inside = "skinning, placing and shading; frame after frame"
+    yield rate_row(f"{name}, driven", "frames/s", _FRAMES, timed(drive, repeats), inside)
+    inside = f"{inside}, drawn at 512x512"
+    yield rate_row(f"{name}, driven and drawn", "frames/s", _FRAMES, timed(draw, repeats), inside)
+
+
 def language(repeats: int) -> Iterator[Row]:
     """Tokens a second of text to motion, the time to the first frame, and captioning."""
     from mien.llm import MotionLanguageModel
@@ -175,11 +198,16 @@ def head(repeats: int) -> Iterator[Row]:
     yield rate_row("head, blend skinning", "frames/s", frames, timed(pose, repeats), inside)
 
 
+def cold_repeats(repeats: int) -> int:
+    """Gives how often the whole command is run: a third as often as its parts."""
+    return max(1, repeats // 3)
+
+
 def cold_start(repeats: int) -> Iterator[Row]:
     """Seconds from the shell to the video: the first run ever, and those after it."""
     inside = "a new process: imports, models, text, tokens, drawing, H.264 at 512x512"
     first, later = [], []
-    for _ in range(max(1, repeats // 3)):
+    for _ in range(cold_repeats(repeats)):
         with tempfile.TemporaryDirectory() as folder:
             first.append(_animate(Path(folder)))
             later.append(_animate(Path(folder)))
@@ -210,6 +238,7 @@ def _animate(folder: Path) -> float:
 
 PARTS: dict[str, Callable[[int], Iterator[Row]]] = {
     "splatting": splatting,
+    "avatar": avatar,
     "language": language,
     "tokenizing": tokenizing,
     "corpus": corpus,
