@@ -104,7 +104,7 @@ def read_video(path: str | Path, max_seconds: float = MAX_VIDEO_SECONDS) -> Iter
         ValueError: If there is no such video, it is damaged, or a bound is passed: 4 GiB,
             4096 x 4096 pixels, `max_seconds`.
     """
-    import av
+    from av.error import FFmpegError
 
     with _open_video(path) as (container, stream):
         count = 0
@@ -117,7 +117,7 @@ def read_video(path: str | Path, max_seconds: float = MAX_VIDEO_SECONDS) -> Iter
                 count += 1
                 pixels = frame.to_ndarray(format="rgb24", interpolation=_scaling())
                 yield np.ascontiguousarray(np.rot90(pixels, frame.rotation // 90))
-        except av.FFmpegError as error:
+        except FFmpegError as error:
             raise ValueError(
                 f"{str(path)!r} cannot be decoded after frame {count} ({error.strerror})."
             ) from error
@@ -128,11 +128,12 @@ def read_video(path: str | Path, max_seconds: float = MAX_VIDEO_SECONDS) -> Iter
 @contextmanager
 def _open_video(path: str | Path) -> Iterator[tuple[Any, Any]]:
     import av
+    from av.error import FFmpegError
 
     check_size(path, MAX_VIDEO_BYTES)
     try:
         container = av.open(str(path))
-    except av.FFmpegError as error:
+    except FFmpegError as error:
         raise ValueError(f"{str(path)!r} is not a readable video ({error.strerror}).") from error
     with container:
         if not container.streams.video:
@@ -218,8 +219,9 @@ def _encode_gif(container: Any, frames: Iterable[Frame], fps: float) -> int:
 def _palette_graph(width: int, height: int, tick: Fraction) -> Any:
     """Gives a filter that maps RGB frames to 256 colors chosen for each frame."""
     import av
+    from av.filter import Graph
 
-    graph = av.filter.Graph()
+    graph = Graph()
     source = graph.add_buffer(
         width=width, height=height, format=av.VideoFormat("rgb24"), time_base=tick
     )
