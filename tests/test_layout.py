@@ -20,7 +20,7 @@ def root_of(path: Path) -> str:
 
 def owners() -> dict[str, str]:
     """Part of the namespace (`mien.motion`) -> root that holds it."""
-    found = {}
+    found: dict[str, str] = {}
     for root in ROOTS:
         for path in (REPOSITORY / root / "mien").iterdir():
             if path.suffix == ".py" or (path / "__init__.py").exists():

@@ -33,7 +33,7 @@ from mien.apps.request import (
 from mien.motion import Label, Motion
 
 if TYPE_CHECKING:
-    from mien.avatar import Avatar
+    from mien.avatar.avatar import Avatar
     from mien.llm import MotionLanguageModel
     from mien.tokenizer import MotionTokenizer
 
@@ -158,7 +158,7 @@ def render(
         yaw: Of the camera around the head, radians; positive sees more of the subject's left.
         pitch: Of the camera, radians.
         background: sRGB, 0 to 1.
-        device: Where the avatar is driven and drawn.
+        device: Where frames are drawn.
 
     Yields:
         sRGB pictures, one a frame of the motion.
@@ -168,7 +168,7 @@ def render(
     """
     check_size(size)
     check_device(device)
-    return _frames(motion, load_avatar(str(avatar), device), size, (yaw, pitch), background)
+    return _frames(motion, load_avatar(str(avatar)), size, (yaw, pitch), background, device)
 
 
 @lru_cache(maxsize=2)
@@ -184,15 +184,15 @@ def language_model(device: Device = "cpu") -> "MotionLanguageModel":
     """The shipped language model, loaded once."""
     from mien.llm import MotionLanguageModel
 
-    return MotionLanguageModel.load().to(device)
+    return MotionLanguageModel.load()
 
 
 @lru_cache(maxsize=4)
-def load_avatar(name: str, device: Device = "cpu") -> "Avatar":
+def load_avatar(name: str) -> "Avatar":
     """An avatar by the name it is shipped under or its folder, loaded once."""
-    from mien.avatar import Avatar
+    from mien.avatar.avatar import Avatar
 
-    return Avatar.load(name).to(device)
+    return Avatar.load(name)
 
 
 def _labels(score: str, seconds: float) -> tuple[Label, ...]:
@@ -213,11 +213,13 @@ def _frames(
     size: int,
     angles: tuple[float, float],
     background: tuple[float, float, float],
+    device: Device,
 ) -> Iterator[UInt8[ndarray, "h w 3"]]:
     from mien.avatar import render_frames
     from mien.camera import Camera
 
     yaw, pitch = angles
-    camera = Camera.portrait(size, size, yaw=yaw, pitch=pitch, head_scale=avatar.identity.scale)
-    for drawn in render_frames(avatar.drive(motion), camera, background):
+    camera = Camera.portrait(size, size, yaw=yaw, pitch=pitch)
+    driven = (gaussians.to(device) for gaussians in avatar.drive(motion, camera))
+    for drawn in render_frames(driven, camera, background):
         yield (drawn.image.clamp(0, 1) * 255).round().byte().cpu().numpy()

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import tyro
 
-from mien.apps.drawing import AVATARS, Drawing, check_avatar, draw_views
+from mien.apps.drawing import Drawing, draw_views
 from mien.apps.inputs import check_input, read_clip
 from mien.apps.outputs import check_outputs, writing
 from mien.apps.progress import say
@@ -20,8 +20,10 @@ class ListAvatars:
 
     def run(self) -> None:
         """Print them."""
-        for name, text in AVATARS.items():
-            print(f"{name:<8} {text}")
+        from mien.avatar.avatar_file import shipped_names
+
+        for name in shipped_names():
+            print(name)
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,7 @@ class ExportAvatar:
         """Check, pose, write."""
         with refusing():
             check_outputs([self.output], [".ply"])
-            check_avatar(self.name)
+            Drawing(self.name).check()
             if self.clip is not None:
                 check_input(self.clip)
         from mien import pipeline

@@ -6,13 +6,15 @@ Nothing heavy is imported before the verb is known, so that help and refusals an
 import contextlib
 import importlib
 import io
+import logging
+import logging.handlers
 import os
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-from mien.apps.refusal import Refusal, refusing
+from mien.apps.refusal import Refusal, one_line, refusing
 
 # verb -> (module:class of its options, what `mien --help` says)
 VERBS: dict[str, tuple[str, str]] = {
@@ -46,7 +48,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     args = list(sys.argv[1:] if argv is None else argv)
     try:
-        return _run(args)
+        with _holding_warnings():
+            return _run(args)
     except Refusal as error:
         print(f"mien: error: {error}", file=sys.stderr)
         return 2
@@ -56,6 +59,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # `mien ... | head` has read enough
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115 (the interpreter flushes it at exit)
         return 0
+
+
+@contextlib.contextmanager
+def _holding_warnings() -> Iterator[None]:
+    """Print what our libraries warned of at the end; a refusal has its one line for itself."""
+    held = logging.handlers.BufferingHandler(capacity=10_000)
+    logger = logging.getLogger("mien")
+    logger.addHandler(held)
+    try:
+        yield
+        for record in held.buffer:
+            print(f"mien: warning: {one_line(record.getMessage())}", file=sys.stderr)
+    finally:
+        logger.removeHandler(held)
 
 
 def _run(args: list[str]) -> int:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from mien.apps.drawing import AVATARS, Drawing
+from mien.apps.drawing import Drawing
 from mien.apps.outputs import write_outputs
 from mien.apps.progress import say
 from mien.apps.refusal import Refusal, describe, refusing
@@ -41,10 +41,12 @@ class Demo:
         with refusing():
             check_port(self.port)
             check_device(self.device)
-        say(f"loading; the page will be at http://127.0.0.1:{self.port}")
+        say("loading")
         page = build(self.device)
         with refusing(kinds=(OSError,)):
-            launch(page, self.port)
+            url = launch(page, self.port)
+        say(f"open {url}, end with Ctrl+C")
+        page.block_thread()
 
 
 def check_port(port: int) -> None:
@@ -53,13 +55,11 @@ def check_port(port: int) -> None:
         raise ValueError(f"`port` must be from 1024 to 65535, got {port}.")
 
 
-def launch(page: "gradio.Blocks", port: int | None, wait: bool = True) -> str:
-    """Serve the page on the loopback address and return where.
+def launch(page: "gradio.Blocks", port: int) -> str:
+    """Serve the page on the loopback address, in the background, and return where.
 
-    Args:
-        page: From :func:`build`.
-        port: None takes a free one.
-        wait: Stay until interrupted.
+    Raises:
+        OSError: If the port is taken.
     """
     import gradio
 
@@ -67,7 +67,7 @@ def launch(page: "gradio.Blocks", port: int | None, wait: bool = True) -> str:
     _, url, _ = page.launch(
         server_name="127.0.0.1",
         server_port=port,
-        prevent_thread_lock=not wait,
+        prevent_thread_lock=True,
         share=False,
         quiet=True,
         theme=theme,
@@ -80,7 +80,8 @@ def build(device: Device = "cpu") -> "gradio.Blocks":
     """The page: one tab a direction."""
     import gradio
 
-    with gradio.Blocks(title="mien", analytics_enabled=False) as page:
+    page: gradio.Blocks = gradio.Blocks(title="mien", analytics_enabled=False)
+    with page:
         gradio.Markdown(
             "# mien\nLanguage to facial motion, and back. Everything runs on this machine."
         )
@@ -94,12 +95,16 @@ def build(device: Device = "cpu") -> "gradio.Blocks":
 def _build_animate(device: Device) -> None:
     import gradio
 
+    from mien.avatar.avatar_file import shipped_names
+
+    names = list(shipped_names())
+
     with gradio.Row():
         with gradio.Column(scale=2):
             text = gradio.Textbox(EXAMPLES[0], label="What the face does", lines=3)
             seconds = gradio.Slider(0, 20, 0, step=0.5, label="Seconds (0: as the text asks)")
             seed = gradio.Number(0, label="Seed", precision=0)
-            avatar = gradio.Dropdown(list(AVATARS), value="adult", label="Avatar")
+            avatar = gradio.Dropdown(names, value=next(iter(names), None), label="Avatar")
             go = gradio.Button("Animate", variant="primary")
             gradio.Examples([[example] for example in EXAMPLES], [text])
         with gradio.Column(scale=3):

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mien.apps.progress import track
@@ -14,11 +13,6 @@ if TYPE_CHECKING:
 
     from mien.motion import Motion
 
-AVATARS = {
-    "adult": "a grown woman",
-    "child": "a child of about seven",
-    "infant": "a baby of about one year",
-}
 TILE = 256  # pixels a side on a contact sheet
 VIEWS_RADIANS = (-0.7, 0.0, 0.7)
 
@@ -44,16 +38,10 @@ class Drawing:
             ValueError: If the avatar, the size or the device cannot be had.
         """
         check_size(self.size)
-        check_avatar(self.avatar)
         check_device(self.device)
+        from mien.avatar.avatar_file import find_avatar
 
-
-def check_avatar(name: str) -> None:
-    """Refuse a name that is neither shipped nor a folder."""
-    if name not in AVATARS and not Path(name).is_dir():
-        raise ValueError(
-            f"`avatar` must be one of {', '.join(AVATARS)}, or the folder of one, got {name!r}."
-        )
+        find_avatar(self.avatar)
 
 
 def draw_frames(motion: "Motion", drawing: Drawing) -> "Iterator[ndarray]":

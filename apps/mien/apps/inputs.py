@@ -1,11 +1,13 @@
 """Clips that commands read: which formats there are, and what to say of the others."""
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from mien.motion import Motion
 
+MIN_FRAMES = 2  # a single picture does not move
 READABLE = {
     ".csv": "Live Link Face",
     ".gesichter": "recording of the Live Link Face stream",
@@ -28,8 +30,12 @@ def extension(path: Path) -> str:
     return ".flame.npz" if name.endswith(".flame.npz") else Path(name).suffix
 
 
-def check_input(path: Path) -> None:
+def check_input(path: Path, kinds: Collection[str] = tuple(READABLE)) -> None:
     """Refuse what cannot be read, before anything heavy is loaded.
+
+    Args:
+        path: What the user gave.
+        kinds: Extensions that the command reads.
 
     Raises:
         ValueError: If the file is missing, no file, empty, or of a format that is not read.
@@ -39,8 +45,8 @@ def check_input(path: Path) -> None:
     if not path.is_file():
         raise ValueError(f"{path}: wanted a file, got a folder or a device.")
     kind = extension(path)
-    if kind not in READABLE:
-        known = ", ".join(f"{k} ({v})" for k, v in READABLE.items())
+    if kind not in kinds:
+        known = ", ".join(f"{k} ({READABLE[k]})" if k in READABLE else k for k in kinds)
         why = (
             f"{LATER[kind]} is not read yet" if kind in LATER else f"got {kind or 'no extension'}"
         )
@@ -53,9 +59,19 @@ def read_clip(path: Path) -> "Motion":
     """The motion in a file, at the file's own frame rate.
 
     Raises:
-        ValueError: If the file is not a whole, valid clip of its format.
+        ValueError: If the file is not a whole, valid clip of its format, is for another head, or
+            has a single frame.
     """
     check_input(path)
+    from mien.arkit import EXPR_NAMES
     from mien.formats import read_motion
 
-    return read_motion(path)
+    motion = read_motion(path)
+    if motion.head != "mien" or motion.num_expr != len(EXPR_NAMES):
+        raise ValueError(
+            f"{path}: wanted a motion of the default head with {len(EXPR_NAMES)} expression "
+            f"components, got one of {motion.head!r} with {motion.num_expr}."
+        )
+    if motion.num_frames < MIN_FRAMES:
+        raise ValueError(f"{path}: wanted at least {MIN_FRAMES} frames, got {motion.num_frames}.")
+    return motion

@@ -37,7 +37,6 @@ def plot_curves(motion: "Motion", count: int = 8) -> Image.Image:
     Returns:
         An RGB picture.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     from mien.arkit import curves_from_motion
@@ -58,9 +57,8 @@ def plot_curves(motion: "Motion", count: int = 8) -> Image.Image:
         axes.spines[["top", "right"]].set_visible(False)
         if axes.lines:
             axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False, fontsize=8)
-    canvas = FigureCanvasAgg(figure)
     out = BytesIO()
-    canvas.print_png(out)
+    figure.savefig(out, format="png")
     return Image.open(out).convert("RGB")
 
 

@@ -33,10 +33,15 @@ def refusing(
 
 
 def describe(error: BaseException) -> str:
-    """An error's message on one line, at most :data:`MAX_CHARACTERS` long."""
+    """An error's message on one line."""
     if isinstance(error, OSError) and error.strerror:
         text = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
     else:
         text = str(error) or type(error).__name__
+    return one_line(text)
+
+
+def one_line(text: str) -> str:
+    """A text without line breaks, at most :data:`MAX_CHARACTERS` long."""
     text = " ".join(text.split())
     return text if len(text) <= MAX_CHARACTERS else text[: MAX_CHARACTERS - 3] + "..."

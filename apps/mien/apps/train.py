@@ -1,14 +1,20 @@
 """`mien train tokenizer | llm`: the commands that made the shipped weights."""
 
+import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
-from mien.apps.progress import say
+from mien.apps.progress import say, track
 from mien.apps.refusal import refusing
 from mien.apps.request import Device, check_device, check_seed
+
+if TYPE_CHECKING:
+    from numpy import ndarray
+
+    from mien.data_synth.phrases import Split
 
 
 @dataclass(frozen=True)
@@ -51,14 +57,25 @@ class TrainTokenizer:
                 resume=self.resume,
                 cpu=self.device == "cpu",
             )
-        _, figures = train_tokenizer(config, self.data)
+            train, test = (_curves(self.data, split) for split in ("train", "test"))
+        _, figures = train_tokenizer(config, train, test, command=" ".join(sys.argv))
         for name, value in figures.as_dict().items():
             print(f"{name:<14} {value:.4g}")
 
 
+def _curves(corpus: Path, split: "Split") -> "list[ndarray]":
+    """The motion of one split, clip by clip."""
+    from mien.data_synth.corpus import clip_from_row, read_corpus
+
+    rows = read_corpus(corpus, split)
+    return [
+        clip_from_row(row).curves for row in track(rows, len(rows), f"reading {split}", "clip")
+    ]
+
+
 def check_corpus(folder: Path) -> None:
-    """Refuse a folder that holds no shard of a corpus."""
-    if not folder.is_dir() or not any(folder.rglob("*.parquet")):
+    """Refuse a folder that holds no finished corpus."""
+    if not (folder / "manifest.json").is_file():
         raise ValueError(f"{folder}: wanted a folder with a corpus; make one with `mien synth`.")
 
 
@@ -67,3 +84,27 @@ def check_folder(folder: Path) -> None:
     if folder.exists() and not folder.is_dir():
         raise ValueError(f"{folder}: wanted a folder for the results, got a file.")
     folder.mkdir(parents=True, exist_ok=True)
+
+
+@dataclass(frozen=True)
+class TrainLanguageModel:
+    """Train the language model, both directions; stopped and started again, it goes on.
+
+    The built-in base is pretrained from nothing, then gets one LoRA adapter a direction. Any other
+    causal language model is taken as it is and gets the adapters only.
+    """
+
+    data: Annotated[Path, tyro.conf.arg(metavar="FOLDER")] = Path("runs/corpus")
+    """Corpus that `mien synth` made."""
+    out: Annotated[Path, tyro.conf.arg(aliases=["-o"], metavar="FOLDER")] = Path("runs/llm")
+    """Where weights, card and checkpoints go."""
+    tokenizer: Annotated[Path | None, tyro.conf.arg(metavar="FOLDER")] = None
+    """A motion tokenizer; the shipped one where not given."""
+    base: str | None = None
+    """Another causal language model: a folder or a hub id."""
+    seed: int = 0
+    """Of weights and batches."""
+
+    def run(self) -> None:
+        """Check, train, report."""
+        raise NotImplementedError

@@ -1,0 +1,74 @@
+"""`mien eval`: how well the shipped models do, in one command."""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from mien.apps.inputs import check_input, read_clip
+from mien.apps.progress import say
+from mien.apps.refusal import refusing
+from mien.apps.request import Device, check_device, check_seed
+from mien.apps.train import check_folder
+
+QUICK_CLIPS, QUICK_SEEDS = 12, 1
+
+
+@dataclass(frozen=True)
+class Evaluate:
+    """Measure reconstruction, text -> motion and motion -> text on held-out performances.
+
+    Prints a Markdown table and writes it beside the same as JSON. Only performers that training
+    never saw are used, in phrases that it never saw; free prompts are judged on the curves.
+    """
+
+    out: Annotated[Path, tyro.conf.arg(aliases=["-o"], metavar="FOLDER")] = Path("reports")
+    """Where eval.md and eval.json go."""
+    take: Annotated[Path | None, tyro.conf.arg(metavar="PATH")] = None
+    """A real recording (.csv, .gesichter) to code as well."""
+    prompts: Annotated[Path, tyro.conf.arg(metavar="PATH.toml")] = Path(
+        "tests/prompts/free_wording.toml"
+    )
+    """Prompts in free wording, with what must be seen."""
+    clips: int = 200
+    """Held-out performances."""
+    seeds: int = 3
+    """How often each prompt is tried, each time with another seed."""
+    seed: int = 1_000_000
+    """Of the held-out performances; not the corpus's."""
+    quick: bool = False
+    """A dozen clips and one seed, to see that it runs."""
+    device: Device = "cpu"
+    """Where models run."""
+
+    def run(self) -> None:
+        """Check, measure, print and write."""
+        with refusing():
+            check_seed(self.seed)
+            check_device(self.device)
+            if not 1 <= self.clips <= 100_000 or not 1 <= self.seeds <= 1000:
+                raise ValueError(
+                    f"`clips` must be from 1 to 100000 and `seeds` from 1 to 1000, "
+                    f"got {self.clips} and {self.seeds}."
+                )
+            check_input(self.prompts, [".toml"])
+            if self.take is not None:
+                check_input(self.take)
+            check_folder(self.out)
+        from mien.apps.evaluation import evaluate, read_prompts
+
+        with refusing():
+            prompts = read_prompts(self.prompts)
+            take = None if self.take is None else read_clip(self.take)
+        clips, seeds = (QUICK_CLIPS, QUICK_SEEDS) if self.quick else (self.clips, self.seeds)
+        say(str(self))
+        report = evaluate(clips, seeds, self.seed, prompts, take, self.device)
+        table = report.as_markdown()
+        print(table)
+        with refusing(kinds=(OSError,)):
+            (self.out / "eval.md").write_text(table + "\n", encoding="utf-8")
+            text = json.dumps(asdict(report), indent=1, ensure_ascii=False)
+            (self.out / "eval.json").write_text(text + "\n", encoding="utf-8")
+        say(f"wrote {self.out}/eval.md and eval.json")

@@ -1,0 +1,301 @@
+"""What `mien eval` measures: one function a claim, each judged by rules and never by a model.
+
+Beside each figure stand its ceiling, the same judge on the truth itself, and its floor, the judge
+on the truth of another clip: a judge that cannot tell them apart would say nothing.
+"""
+
+import itertools
+import math
+import tomllib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import numpy as np
+from jaxtyping import Float
+from numpy import ndarray
+
+from mien import pipeline
+from mien.apps.progress import track
+from mien.apps.request import Device
+from mien.arkit import curves_from_motion, motion_from_curves
+from mien.data_synth.corpus import FPS, Clip, clip_rng, make_clip, split_of
+from mien.data_synth.judge import expectations_of, judge_caption, judge_motion
+from mien.data_synth.lexicon import Lexicon
+from mien.data_synth.observations import observe_all
+from mien.data_synth.performance import sample_performance
+from mien.motion import Motion
+
+if TYPE_CHECKING:
+    from mien.llm import MotionLanguageModel
+    from mien.tokenizer import MotionTokenizer
+
+T = TypeVar("T")
+BATCH = 16  # prompts or clips that the language model works on together
+MARKS = ("emotion", "action", "intensity")
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """A prompt in free wording and what must be seen.
+
+    Attributes:
+        text: What is asked for.
+        see: Claims in the language of `mien.data_synth.observations`.
+        ordered: Whether each claim must begin after the one before it.
+    """
+
+    text: str
+    see: tuple[str, ...]
+    ordered: bool = False
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One prompt tried once.
+
+    Attributes:
+        text: What was asked for.
+        seed: Of the sampling.
+        passed: Whether everything was seen, in order.
+        unseen: Claims that did not hold.
+    """
+
+    text: str
+    seed: int
+    passed: bool
+    unseen: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Report:
+    """All figures.
+
+    Attributes:
+        clips: Held-out performances.
+        seeds: Tries of each free prompt.
+        seed: Of the performances.
+        tokenizer: Figures on the held-out performances.
+        take: Figures on the real take; None where there was none.
+        motion_score: Text to motion, held-out: mean score 0 to 1 of the model, ceiling and floor.
+        motion_passed: The same, share of clips with everything seen in order.
+        free_passed: Share of tries of free prompts in which all was seen, in order.
+        free_by_seed: The same for each seed.
+        caption_marks: Motion to text: marks 1 to 5 of the model, ceiling and floor by name.
+        trials: Each try of a free prompt.
+    """
+
+    clips: int
+    seeds: int
+    seed: int
+    tokenizer: dict[str, float]
+    take: dict[str, float] | None
+    motion_score: tuple[float, float, float]
+    motion_passed: tuple[float, float, float]
+    free_passed: float
+    free_by_seed: tuple[float, ...]
+    caption_marks: dict[str, tuple[float, float, float]]
+    trials: tuple[Trial, ...]
+
+    def as_markdown(self) -> str:
+        """The figures as a table."""
+        rows = [*_tokenizer_rows(self.tokenizer, f"{self.clips} held-out performances")]
+        if self.take is not None:
+            rows += _tokenizer_rows(self.take, "the real take")
+        held_out = f"{self.clips} held-out performances"
+        passed = _with_bounds("{:.1%}", self.motion_passed)
+        score = _with_bounds("{:.3f}", self.motion_score)
+        rows += [
+            ("text to motion: all seen, right side, right order", held_out, *passed),
+            ("text to motion: mean score, 0 to 1", held_out, *score),
+            (
+                "text to motion: all seen, in order",
+                f"{len(self.trials) // self.seeds} prompts in free wording, {self.seeds} seeds",
+                f"{self.free_passed:.1%}",
+                "by seed " + ", ".join(f"{share:.1%}" for share in self.free_by_seed),
+            ),
+        ]
+        for name, marks in self.caption_marks.items():
+            what = f"motion to text: {name}, 1 to 5"
+            rows.append((what, held_out, *_with_bounds("{:.2f}", marks)))
+        lines = ["| what | on | figure | beside it |", "|---|---|---|---|"]
+        return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows)])
+
+
+def evaluate(
+    num_clips: int,
+    seeds: int,
+    seed: int,
+    prompts: Sequence[Prompt],
+    take: Motion | None,
+    device: Device = "cpu",
+) -> Report:
+    """Measure everything.
+
+    Args:
+        num_clips: Held-out performances.
+        seeds: Tries of each free prompt.
+        seed: Of the performances.
+        prompts: In free wording.
+        take: A real recording, or None.
+        device: Where models run.
+    """
+    from mien.tokenizer.metrics import evaluate as measure_tokenizer
+
+    tokenizer, model = pipeline.tokenizer(device), pipeline.language_model(device)
+    clips = list(track(held_out_clips(num_clips, seed), num_clips, "performing", "clip"))
+    motions = [motion_from_curves(clip.curves, FPS) for clip in clips]
+    motion_score, motion_passed = judge_motions(clips, model, tokenizer)
+    trials = try_prompts(prompts, seeds, model, tokenizer)
+    by_seed = [np.mean([t.passed for t in trials if t.seed == s]) for s in range(seeds)]
+    return Report(
+        clips=num_clips,
+        seeds=seeds,
+        seed=seed,
+        tokenizer=measure_tokenizer(tokenizer, motions).as_dict(),
+        take=None if take is None else measure_tokenizer(tokenizer, [take]).as_dict(),
+        motion_score=motion_score,
+        motion_passed=motion_passed,
+        free_passed=float(np.mean([trial.passed for trial in trials])),
+        free_by_seed=tuple(float(share) for share in by_seed),
+        caption_marks=judge_captions(clips, motions, model, tokenizer),
+        trials=tuple(trials),
+    )
+
+
+def held_out_clips(count: int, seed: int) -> Iterator[Clip]:
+    """Clips of performers that no corpus trains on."""
+    lexicon = Lexicon.default()
+    numbers = itertools.count()
+    wanted = (
+        i for i in numbers if split_of(sample_performance(clip_rng(seed, i), lexicon)) == "test"
+    )
+    return (make_clip(seed, i, lexicon) for i in itertools.islice(wanted, count))
+
+
+def read_prompts(path: Path) -> list[Prompt]:
+    """Read the file of free prompts.
+
+    Raises:
+        ValueError: If it is no such file, or a claim is none.
+    """
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+        prompts = [
+            Prompt(str(p["text"]), tuple(p["see"]), bool(p.get("ordered", False)))
+            for p in table["prompt"]
+        ]
+    except (tomllib.TOMLDecodeError, KeyError, TypeError, UnicodeDecodeError) as error:
+        raise ValueError(
+            f"{path}: wanted [[prompt]] tables with `text` and a list `see`, got {error!r}."
+        ) from error
+    still = np.zeros((25, 61), np.float32)
+    for prompt in prompts:
+        observe_all(prompt.see, still, FPS)  # refuses claims that cannot be checked
+    return prompts
+
+
+def judge_motions(
+    clips: Sequence[Clip], model: "MotionLanguageModel", tokenizer: "MotionTokenizer"
+) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
+    """Scores and passes of generated motion, of the performed and of another clip's."""
+    asked = [(clip.texts[0], clip.performance.seconds) for clip in clips]
+    made: list[ndarray] = []
+    for part in track(_batches(asked), -(-len(asked) // BATCH), "text to motion", "batch"):
+        texts, seconds = zip(*part, strict=True)
+        made += generate_curves(model, tokenizer, texts, 0, seconds)
+    truth = [clip.curves for clip in clips]
+    columns = [
+        [
+            judge_motion(curves, FPS, expectations_of(clip.performance))
+            for curves, clip in zip(source, clips, strict=True)
+        ]
+        for source in (made, truth, truth[1:] + truth[:1])
+    ]
+    scores = _means([[marks.score for marks in column] for column in columns])
+    return scores, _means([[marks.passed for marks in column] for column in columns])
+
+
+def try_prompts(
+    prompts: Sequence[Prompt],
+    seeds: int,
+    model: "MotionLanguageModel",
+    tokenizer: "MotionTokenizer",
+) -> list[Trial]:
+    """Each prompt with each seed, the length left to the model, judged on the curves."""
+    jobs = [(prompt, seed) for seed in range(seeds) for prompt in prompts]
+    trials = []
+    for prompt, seed in track(jobs, len(jobs), "free prompts", "prompt"):
+        (curves,) = generate_curves(model, tokenizer, [prompt.text], seed)
+        passed, seen = observe_all(prompt.see, curves, FPS, prompt.ordered)
+        unseen = tuple(o.claim for o in seen if not o.holds)
+        trials.append(Trial(prompt.text, seed, passed, unseen))
+    return trials
+
+
+def judge_captions(
+    clips: Sequence[Clip],
+    motions: Sequence[Motion],
+    model: "MotionLanguageModel",
+    tokenizer: "MotionTokenizer",
+) -> dict[str, tuple[float, float, float]]:
+    """Marks 1 to 5 of the model's captions, of the writer's and of another clip's."""
+    found: list[str] = []
+    for part in track(_batches(motions), -(-len(motions) // BATCH), "motion to text", "batch"):
+        tokens = [tokenizer.encode(motion) for motion in part]
+        found += [description.caption for description in model.describe_batch(tokens)]
+    truth = [clip.caption for clip in clips]
+    columns = [
+        [
+            judge_caption(caption, clip.performance, Lexicon.default())
+            for caption, clip in zip(source, clips, strict=True)
+        ]
+        for source in (found, truth, truth[1:] + truth[:1])
+    ]
+    return {
+        name: _means([[getattr(marks, name) for marks in column] for column in columns])
+        for name in MARKS
+    }
+
+
+def generate_curves(
+    model: "MotionLanguageModel",
+    tokenizer: "MotionTokenizer",
+    texts: Sequence[str],
+    seed: int,
+    seconds: Sequence[float] | None = None,
+) -> list[Float[ndarray, "t 61"]]:
+    """ARKit curves that the models make of texts."""
+    made = model.generate_motion(list(texts), seconds=seconds, seed=seed)
+    return [curves_from_motion(tokenizer.decode(indices)).numpy() for _, indices in made]
+
+
+def _batches(items: Sequence[T]) -> Iterator[Sequence[T]]:
+    return (items[at : at + BATCH] for at in range(0, len(items), BATCH))
+
+
+def _means(columns: Sequence[Sequence[float | None]]) -> tuple[float, float, float]:
+    """Means for the model, the truth and another clip's truth; None marks do not count."""
+    kept = ([mark for mark in column if mark is not None] for column in columns)
+    model, truth, swapped = (float(np.mean(column)) if column else math.nan for column in kept)
+    return model, truth, swapped
+
+
+def _with_bounds(form: str, values: tuple[float, float, float]) -> tuple[str, str]:
+    figure, ceiling, floor = (form.format(value) for value in values)
+    return figure, f"truth {ceiling}, another clip's {floor}"
+
+
+def _tokenizer_rows(figures: dict[str, float], on: str) -> list[tuple[str, str, str, str]]:
+    still = f"coding nothing {figures['still_mm']:.2f} mm"
+    lids = f"lids {figures['lids_mm']:.2f} mm, head {figures['rotation_deg']:.2f} degrees"
+    used = f"perplexity {figures['perplexity']:.0f}, {figures['frames']:.0f} frames"
+    speed = f"decode {figures['decode_fps']:.0f} frames/s, streamed"
+    return [
+        ("tokenizer: mean point error", on, f"{figures['mean_mm']:.2f} mm", still),
+        ("tokenizer: lips", on, f"{figures['lips_mm']:.2f} mm", lids),
+        ("tokenizer: jerk ratio", on, f"{figures['jerk_ratio']:.2f}", "1 is the truth's"),
+        ("tokenizer: codebook use", on, f"{figures['code_use']:.1%}", used),
+        ("tokenizer: encode", on, f"{figures['encode_fps']:.0f} frames/s", speed),
+    ]
