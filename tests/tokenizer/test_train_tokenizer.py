@@ -114,3 +114,28 @@ def test_batches_of_curves_become_head_frames(clips: list[Curves]) -> None:
     assert frames.expr.shape == (6, 30, 43) and frames.rotation.shape == (6, 30, 3, 3)
     alone = frames_from_curves(batch[2])
     torch.testing.assert_close(alone.expr, frames.expr[2], rtol=0, atol=0)
+
+
+def test_refining_keeps_the_tokens_and_trains_the_decoder(
+    training: TrainTokenizerConfig, clips: list[Curves], space: FaceSpace, tmp_path: Path
+) -> None:
+    first, _ = train_tokenizer(training, clips, clips[:1], space)
+    refining = dataclasses.replace(training, out=tmp_path / "refined", refine=training.out)
+    second, _ = train_tokenizer(refining, clips, clips[:1], space)
+    features = torch.randn(3, 25, 3 * space.num_points + 6)
+    assert torch.equal(first.encode(features), second.encode(features))
+    assert not torch.equal(first.decode([1, 2, 3]).expr, second.decode([1, 2, 3]).expr)
+    before, after = first.codec.state_dict(), second.codec.state_dict()
+    for name in before:
+        if not name.startswith(("from_code", "decoder", "to_frame")):
+            torch.testing.assert_close(after[name], before[name], rtol=0, atol=0)
+
+
+def test_refining_refuses_other_sizes(
+    training: TrainTokenizerConfig, clips: list[Curves], space: FaceSpace, tmp_path: Path
+) -> None:
+    train_tokenizer(dataclasses.replace(training, steps=5), clips, clips[:1], space)
+    other = dataclasses.replace(training.tokenizer, decoder_width=8)
+    refining = dataclasses.replace(training, tokenizer=other, refine=training.out)
+    with pytest.raises(ValueError, match="was trained with"):
+        train_tokenizer(refining, clips, clips[:1], space)

@@ -41,6 +41,8 @@ class TrainTokenizerConfig:
         unquantized_steps: Steps before the quantizer starts.
         frozen_share: Last share of the steps with a fixed codebook.
         checkpoint_every: Steps between checkpoints; 0 for none.
+        refine: Folder of a trained tokenizer of the same sizes: its encoder and codes stay as
+            they are, so its tokens do; only the decoder trains.
         seed: Of weights, windows and disturbances.
         resume: Continue from the newest checkpoint in `out`, if there is one.
         progress: Show a progress bar.
@@ -58,6 +60,7 @@ class TrainTokenizerConfig:
     unquantized_steps: int = 400
     frozen_share: float = 0.12
     checkpoint_every: int = 500
+    refine: Path | None = None
     seed: int = 0
     resume: bool = True
     progress: bool = True
@@ -203,12 +206,15 @@ def _optimize(
 ) -> MotionTokenizer:
     set_seed(config.seed)
     accelerator = Accelerator(cpu=config.cpu)
-    tokenizer = MotionTokenizer(config.tokenizer, space)
+    tokenizer = _new_tokenizer(config, space)
     tokenizer.space = tokenizer.space.to(accelerator.device)
     tokenizer.to(accelerator.device)
     batches = _Batches(clips, config, accelerator.device)
     optimizer = torch.optim.AdamW(
-        tokenizer.codec.parameters(), lr=config.learning_rate, betas=(0.9, 0.98), weight_decay=0.01
+        [p for p in tokenizer.codec.parameters() if p.requires_grad],
+        lr=config.learning_rate,
+        betas=(0.9, 0.98),
+        weight_decay=0.01,
     )
     model, prepared = accelerator.prepare(tokenizer.codec, optimizer)
     progress = _Progress()
@@ -217,12 +223,27 @@ def _optimize(
     newest = _newest_checkpoint(checkpoints) if config.resume else None
     if newest is not None:
         accelerator.load_state(str(newest))
-    else:
+    elif config.refine is None:
         _fit_normalization(tokenizer, batches)
     tokenizer.train()
+    if config.refine is not None:
+        tokenizer.codec.encoding_half().eval()
     _run(config, accelerator, model, prepared, tokenizer, batches, progress, checkpoints)
     tokenizer.space = tokenizer.space.to(torch.device("cpu"))
     return tokenizer.to("cpu").eval()
+
+
+def _new_tokenizer(config: TrainTokenizerConfig, space: FaceSpace | None) -> MotionTokenizer:
+    if config.refine is None:
+        return MotionTokenizer(config.tokenizer, space)
+    tokenizer = MotionTokenizer.load(config.refine, space)
+    if tokenizer.config != config.tokenizer:
+        raise ValueError(
+            f"`tokenizer` must be what {config.refine} was trained with, {tokenizer.config}, "
+            f"got {config.tokenizer}."
+        )
+    tokenizer.codec.encoding_half().requires_grad_(False)
+    return tokenizer
 
 
 def _run(
@@ -238,18 +259,19 @@ def _run(
     bar = tqdm(total=config.steps, initial=progress.step, disable=not config.progress)
     while progress.step < config.steps:
         step = progress.step
-        if step == config.unquantized_steps:
+        if step == config.unquantized_steps and config.refine is None:
             _start_codebook(tokenizer, batches)
         if step >= config.steps * (1.0 - config.frozen_share):
             tokenizer.codec.quantizer.freeze()
-        quantize = step >= config.unquantized_steps
+        quantize = step >= config.unquantized_steps or config.refine is not None
         for group in optimizer.param_groups:
             group["lr"] = learning_rate_at(step, config)
         loss, indices = _loss(model, tokenizer, batches.draw(step), quantize, config)
         optimizer.zero_grad()
         accelerator.backward(loss)
-        accelerator.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
+        norm = accelerator.clip_grad_norm_(model.parameters(), 1.0)
+        if bool(torch.isfinite(norm)):  # one bad batch must not spoil the weights
+            optimizer.step()
         progress.step = step + 1
         bar.update()
         if step % 20 == 0:
@@ -266,7 +288,10 @@ def _card(
     seconds: float,
 ) -> dict[str, Any]:
     """Say what made the weights."""
-    made = asdict(config) | {"out": str(config.out)}
+    made = asdict(config) | {
+        "out": str(config.out),
+        "refine": None if config.refine is None else str(config.refine),
+    }
     return {
         "what": f"mien motion tokenizer, {config.tokenizer.kind}",
         "config": made,

@@ -76,6 +76,12 @@ class Codec(nn.Module):
             nn.LayerNorm(decoder_width), nn.Linear(decoder_width, num_expr + 15)
         )
 
+    def encoding_half(self) -> nn.ModuleList:
+        """Give the modules that decide the tokens."""
+        return nn.ModuleList(
+            [self.embed, self.encoder, self.to_code, self.code_norm, self.quantizer]
+        )
+
     @torch.no_grad()
     def fit_normalization(self, features: Float[Tensor, "n f"]) -> None:
         """Set mean and basis to the principal components of sample features.
