@@ -150,7 +150,8 @@ class Motion:
     ) -> "Motion":
         """A copy on another device or of another floating type; both at once like a tensor."""
         if isinstance(device, Tensor):
-            device, dtype = device.device, dtype or device.dtype
+            dtype = dtype or device.dtype
+            device = device.device
         moved = {name: getattr(self, name).to(device=device, dtype=dtype) for name in _TRACKS}
         shape = None if self.shape is None else self.shape.to(device=device, dtype=dtype)
         return self.replace(**moved, shape=shape)

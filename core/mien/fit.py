@@ -1,0 +1,172 @@
+"""`fit`: from face points back to the parameters of a head."""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from mien.box_qp import solve_box_qp
+from mien.head import Head
+from mien.motion import Motion
+from mien.point_basis import NUM_POSE, PointBasis
+from mien.rotations import rotmat_to_rotvec
+
+__all__ = ["FitResult", "fit"]
+
+_CHUNK = 64
+_JAW = ((-0.1, 0.7, 0.3), (-0.2, 0.2, 0.03), (-0.2, 0.2, 0.03))  # lowest, highest, prior's spread
+_EYE = ((-0.8, 0.8, 0.3), (-0.9, 0.9, 0.3), (-0.2, 0.2, 0.03))
+_EXPR_SPREAD = 0.5
+_UNNAMED_BOUNDS = (-4.0, 4.0)
+_UNITS_PER_SECOND = 10.0  # a blink closes in a tenth of a second
+
+
+@dataclass(frozen=True, eq=False)
+class FitResult:
+    """What `fit` found.
+
+    Attributes:
+        motion: The head's motion.
+        error_mm: Mean distance between given and fitted points by frame, millimetres on that head.
+        region_error_mm: The mean over all frames, by region of the face.
+    """
+
+    motion: Motion
+    error_mm: Float[Tensor, " t"]
+    region_error_mm: dict[str, float]
+
+
+def fit(
+    head: Head,
+    points: Float[Tensor, "t k 3"],
+    head_rotmat: Float[Tensor, "t 3 3"] | None = None,
+    fps: float = 25.0,
+    *,
+    shape: Float[Tensor, " s"] | None = None,
+    expr_bounds: tuple[float, float] | None = None,
+    noise_mm: float = 0.1,
+    num_iterations: int = 6,
+) -> FitResult:
+    """The motion of a head whose face points come nearest to given ones.
+
+    Regularised least squares by Gauss-Newton over expression, jaw and eyes, within bounds, all
+    frames at once; parameters that the points do not tell stay near zero and change slowly.
+
+    Args:
+        head: A head that carries face points.
+        points: Displacements from the neutral face in the head's own frame, in interpupillary
+            distances: what `head.face_points` gives for any head.
+        head_rotmat: World from head; it becomes the neck's turn. No turn if None.
+        fps: Frames a second of `points`.
+        shape: Identity whose motion it is; the head's mean if None.
+        expr_bounds: Least and greatest expression coefficient; by default 0 and 1 on a head whose
+            components are named, else -4 and 4.
+        noise_mm: How far to trust the points: the larger, the smoother and smaller the result.
+        num_iterations: Gauss-Newton steps.
+
+    Raises:
+        ValueError: If `points` is not `[T, K, 3]` with the head's K, or not finite.
+    """
+    basis = PointBasis(head, shape, points)
+    _check(points, basis.num_points)
+    problem = _Problem(head, basis, fps, expr_bounds, noise_mm)
+    parameters = points.new_zeros(len(points), basis.num_expr + NUM_POSE)
+    with torch.no_grad():
+        for _ in range(num_iterations):
+            before, parameters = parameters, problem.improve(parameters, points)
+            if float((parameters - before).abs().max()) < 1e-5:
+                break
+        motion = _motion(head, parameters, head_rotmat, fps, shape)
+        distance_mm = problem.distance(parameters, points) * (basis.ipd * 1000)
+    regions = head.require_points().regions
+    by_region = {name: float(distance_mm[:, ids].mean()) for name, ids in regions.items()}
+    return FitResult(motion, distance_mm.mean(1), by_region)
+
+
+class _Problem:
+    """The weighted, regularised and bounded least squares of one head."""
+
+    def __init__(
+        self,
+        head: Head,
+        basis: PointBasis,
+        fps: float,
+        expr_bounds: tuple[float, float] | None,
+        noise_mm: float,
+    ) -> None:
+        self.basis = basis
+        like = basis.still.rest
+        lowest, highest = expr_bounds or ((0.0, 1.0) if head.expr_names else _UNNAMED_BOUNDS)
+        rows = [(lowest, highest, _EXPR_SPREAD)] * basis.num_expr + [*_JAW, *_EYE, *_EYE]
+        self.lower, self.upper, spread = like.new_tensor(rows).T.contiguous()
+        noise = noise_mm / 1000 / basis.ipd
+        self.stay = (noise / spread) ** 2
+        self.smooth = (noise / (_UNITS_PER_SECOND / fps)) ** 2 * (_EXPR_SPREAD / spread) ** 2
+
+    def improve(self, parameters: Tensor, points: Tensor) -> Tensor:
+        """One Gauss-Newton step of every frame."""
+        improved = []
+        beside, count = _neighbors(parameters)
+        for first in range(0, len(points), _CHUNK):
+            part = slice(first, first + _CHUNK)
+            now = parameters[part]
+            hessian, slope = self.basis.normal_equations(now, points[part])
+            linear = slope + torch.einsum("tpq,tq->tp", hessian, now)
+            hessian = hessian + torch.diag_embed(self.stay + self.smooth * count[part])
+            linear = linear + self.smooth * beside[part]
+            improved.append(solve_box_qp(hessian, linear, now, self.lower, self.upper))
+        return torch.cat(improved)
+
+    def distance(self, parameters: Tensor, points: Tensor) -> Tensor:
+        """How far each point is from its fitted place, interpupillary distances, `[T, K]`."""
+        distances = []
+        for first in range(0, len(points), _CHUNK):
+            part = slice(first, first + _CHUNK)
+            offset = self.basis.evaluate(parameters[part]) - points[part]
+            distances.append(torch.linalg.vector_norm(offset, dim=-1))
+        return torch.cat(distances)
+
+
+def _neighbors(parameters: Tensor) -> tuple[Tensor, Tensor]:
+    """The sum over the frames before and after each frame, and how many there are."""
+    total = torch.zeros_like(parameters)
+    total[1:] += parameters[:-1]
+    total[:-1] += parameters[1:]
+    count = parameters.new_full((len(parameters), 1), 2.0)
+    count[0] -= 1
+    count[-1] -= 1
+    return total, count
+
+
+def _check(points: Tensor, num_points: int) -> None:
+    if points.ndim != 3 or points.shape[0] < 1 or tuple(points.shape[1:]) != (num_points, 3):
+        raise ValueError(
+            f"`points` must be [T, {num_points}, 3] for this head, got {list(points.shape)}."
+        )
+    if not bool(torch.isfinite(points).all()):
+        raise ValueError("`points` must be finite.")
+
+
+def _motion(
+    head: Head,
+    parameters: Tensor,
+    head_rotmat: Tensor | None,
+    fps: float,
+    shape: Tensor | None,
+) -> Motion:
+    num_frames = len(parameters)
+    poses = parameters[:, -NUM_POSE:]
+    still = parameters.new_zeros(num_frames, 3)
+    neck = still if head_rotmat is None else rotmat_to_rotvec(head_rotmat.to(parameters))
+    return Motion(
+        fps=fps,
+        expr=parameters[:, :-NUM_POSE].clone(),
+        jaw_pose=poses[:, :3].clone(),
+        neck_pose=neck,
+        global_pose=still.clone(),
+        eye_pose=poses[:, 3:].clone(),
+        translation=still.clone(),
+        shape=shape,
+        head=head.name,
+    )
