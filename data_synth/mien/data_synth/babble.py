@@ -1,7 +1,7 @@
 """Free motion without words: any mix of units at the pace of speech and play-acting.
 
-Performances visit named looks only. A tokenizer must also carry what real captures do between them, so part of its
-training is motion of this kind. It has no text.
+Performances visit named looks only. A tokenizer must also carry what real captures do between
+them, so part of its training is motion of this kind. It has no text.
 """
 
 import numpy as np
@@ -14,8 +14,15 @@ from mien.data_synth.performer import TRACK, minimum_jerk, to_curves
 from mien.data_synth.style import Style
 
 _SPEECH = ("jaw", "mouth")
-_SIGNED_SIZE = {"headYaw": 0.35, "headPitch": 0.25, "headRoll": 0.2, "gazeYaw": 0.6, "gazePitch": 0.5}
-_RARE = frozenset({"tongueOut", "cheekPuff", "crossEyes", "mouthLeft", "mouthRight", "jawLeft", "jawRight"})
+_SIGNED_SIZE = {
+    "headYaw": 0.35,
+    "headPitch": 0.25,
+    "headRoll": 0.2,
+    "gazeYaw": 0.6,
+    "gazePitch": 0.5,
+}
+_WRITTEN_AS_SIDES = frozenset({"mouthLeft", "mouthRight", "jawLeft", "jawRight"})
+_RARE = frozenset({"tongueOut", "cheekPuff", "crossEyes"}) | _WRITTEN_AS_SIDES
 
 
 def babble(seed: int, seconds: float, fps: float = 25.0) -> Float[ndarray, "t 61"]:
@@ -27,8 +34,8 @@ def babble(seed: int, seconds: float, fps: float = 25.0) -> Float[ndarray, "t 61
         fps: Frames a second.
 
     Returns:
-        float32, as :func:`mien.data_synth.performer.perform`. On an iPhone take at 25 frames a second a unit moves by
-        0.011 a frame on average and by 0.2 at the 99th percentile; so do these.
+        float32, as :func:`mien.data_synth.performer.perform`. On an iPhone take at 25 frames a
+        second a unit moves by 0.011 a frame on average, with steps of up to 0.6; these by 0.008.
     """
     rng = np.random.default_rng([0xBABB1E, seed])
     style = Style.from_seed(int(rng.integers(1 << 31)))
@@ -83,4 +90,6 @@ def _pulses(stem: str, times: ndarray, busy: float, rng: np.random.Generator) ->
     index = np.clip(np.searchsorted(at, times, side="right") - 1, 0, count - 1)
     length = np.minimum(np.append(np.diff(at), 1.0), rng.uniform(0.1, 0.4)) + 0.02
     u = minimum_jerk((times - at[index]) / length[index])
-    return np.where(times < at[0], levels[0], levels[index] * (1 - u) + levels[index + 1] * u)
+    return np.asarray(
+        np.where(times < at[0], levels[0], levels[index] * (1 - u) + levels[index + 1] * u)
+    )

@@ -9,7 +9,11 @@ from mien.data_synth.score import intensity_word
 from mien.data_synth.writer import overlaps
 
 _KNOWN = 3  # a caption uses the first few phrases of an entry, so that it stays recognizable
-_BEFORE = {"slight": ("slightly", "a little"), "mid": ("", "", "quite"), "strong": ("very", "extremely")}
+_BEFORE = {
+    "slight": ("slightly", "a little"),
+    "mid": ("", "", "quite"),
+    "strong": ("very", "extremely"),
+}
 _AFTER = {
     "slight": ("slightly", "a little", "faintly"),
     "mid": ("", "", "clearly"),
@@ -18,7 +22,12 @@ _AFTER = {
 _THEN = (". Then they {x}", ", then {x}", ". After that they {x}", ", and then {x}")
 _LAST = (". Finally they {x}", ", and finally {x}")
 _WHILE = (" while {g}", ", {g} at the same time", " and at the same time {x}")
-_OPENINGS = ("The person {x}", "The person {x}", "The face: the person {x}", "At first the person {x}")
+_OPENINGS = (
+    "The person {x}",
+    "The person {x}",
+    "The face: the person {x}",
+    "At first the person {x}",
+)
 
 
 def write_caption(
@@ -36,8 +45,9 @@ def write_caption(
     options = _OPENINGS if len(actions) > 1 else _OPENINGS[:3]
     text = rng.choice(options).format(x=_phrase(actions[0], "third", rng, lexicon))
     for i in range(1, len(actions)):
-        joins = _WHILE if overlaps(performance, i) else _LAST if i == len(actions) - 1 > 1 else _THEN
-        join = rng.choice(joins)
+        is_last = i == len(actions) - 1 and i > 1
+        after = _LAST if is_last else _THEN
+        join = rng.choice(_WHILE if overlaps(performance, i) else after)
         is_they = "they {x}" in join or "they " in text.split(". ")[-1]
         form: Form = "gerund" if "{g}" in join else "base" if is_they else "third"
         phrase = _phrase(actions[i], form, rng, lexicon)

@@ -1,7 +1,8 @@
 """The judge of captions: marks of 1 to 5 for emotion, action and intensity, by rules alone.
 
-It reads which entries a text mentions, by the lexicon's phrases in any inflection, with their sides and words of
-strength, and compares them with the performance. Near misses count by how alike the recipes are.
+It reads which entries a text mentions, by the lexicon's phrases in any inflection, with their
+sides and words of strength, and compares them with the performance. Near misses count by how alike
+the recipes are.
 """
 
 import re
@@ -22,10 +23,11 @@ _LONGEST = 9  # words in a phrase that is looked for
 _ALIKE = 0.5  # recipes less alike than this are different things
 _EXTRA = 0.5  # marks off for a thing that the performance does not show
 _FORMS = ("words", "verbs", "nouns", "looks", "adverbs", "scenes", "likes", "sided")
-_DROPPED = frozenset(
-    [*("a an the her his their your my its she he they you it him them herself himself".split())]
-    + ["themself", "yourself", "person", "face", "of", "at", "to", "is", "are", "be"]
-)
+_DROPPED = frozenset((
+    "a", "an", "the", "her", "his", "their", "your", "my", "its", "she", "he", "they", "you",
+    "it", "him", "them", "herself", "himself", "themself", "yourself", "person", "face", "of",
+    "at", "to", "is", "are", "be",
+))  # fmt: skip
 _TOO_PLAIN = frozenset(
     ["left", "right", "up", "down", "no", "yes", "rest", "nothing", "lost", "please", "look"]
     + ["do", "get", "show", "make", "as", "if", "like", "one", "side", "time", "eye", "mouth"]
@@ -87,7 +89,9 @@ def judge_caption(
     of_emotion = [_is_emotion(m, lexicon) for m in mentions]
     return CaptionMarks(
         _mark(emotions, mentions, sum(map(min, zip(extra, of_emotion, strict=True))), lexicon),
-        _mark(actions, mentions, sum(e > o for e, o in zip(extra, of_emotion, strict=True)), lexicon),
+        _mark(
+            actions, mentions, sum(e > o for e, o in zip(extra, of_emotion, strict=True)), lexicon
+        ),
         _intensity_mark(performance, mentions, lexicon),
         mentions,
     )
@@ -185,7 +189,9 @@ def read_mentions(text: str, lexicon: Lexicon) -> Iterator[Mention]:
         after = spans[number + 1][0] if number + 1 < len(spans) else len(words)
         before = spans[number - 1][1] if number else 0
         level = _level_near(words, max(before, start - 3), start, stop, after, strengths)
-        side = side or next((w for w in words[stop : min(after, stop + 4)] if w in ("left", "right")), "")
+        side = side or next(
+            (w for w in words[stop : min(after, stop + 4)] if w in ("left", "right")), ""
+        )
         yield Mention(entries, side, level, start)
 
 
@@ -246,7 +252,9 @@ def _phrases(entry: Entry) -> Iterator[tuple[str, str]]:
 
 
 def _bare(phrase: str) -> str:
-    return re.sub(r"\{(s)\}", "s", re.sub(r" ?\{(she|her|him|herself|has|is|does|was)\}", "", phrase))
+    return re.sub(
+        r"\{(s)\}", "s", re.sub(r" ?\{(she|her|him|herself|has|is|does|was)\}", "", phrase)
+    )
 
 
 @cache
@@ -266,7 +274,9 @@ def _strengths() -> dict[str, str]:
     return levels
 
 
-_NO_STRENGTH = frozenset(["only", "just", "with", "so", "ever", "as", "in", "normal", "possibl", "really"])
+_NO_STRENGTH = frozenset(
+    ["only", "just", "with", "so", "ever", "as", "in", "normal", "possibl", "really"]
+)
 
 
 def _words(text: str) -> list[str]:

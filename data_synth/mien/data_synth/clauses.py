@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from mien.data_synth.grammar import Form, Person, fill, inflect, with_adjective
 from mien.data_synth.lexicon import Entry, Lexicon
-from mien.data_synth.performance import Action
+from mien.data_synth.performance import Action, Performance
 from mien.data_synth.phrases import Split
 from mien.data_synth.score import intensity_word
 from mien.data_synth.wording import Wording
@@ -128,8 +128,13 @@ def _plain(speaker: Speaker, action: Action, entry: Entry, side: str) -> str:
     return phrase + _length(speaker, action, entry)
 
 
+_LEADING = frozenset(
+    ["slightly", "faintly", "subtly", "gently", "softly", "strongly", "hugely", "intensely"]
+)
+
+
 def _may_lead(adverb: str) -> bool:
-    return adverb in ("slightly", "faintly", "subtly", "gently", "softly", "strongly", "hugely", "intensely")
+    return adverb in _LEADING
 
 
 def _length(speaker: Speaker, action: Action, entry: Entry) -> str:
@@ -163,7 +168,8 @@ def noun_phrase(speaker: Speaker, action: Action, side: str | None = None) -> st
         noun = f"{noun} ({strength})" if is_tag else with_adjective(noun, strength)
     side = speaker.side(action) if side is None else side
     if side and side not in noun:
-        noun += speaker.rng.choice((" on the {side}", " on the {side} side", " ({side})")).format(side=side)
+        endings = (" on the {side}", " on the {side} side", " ({side})")
+        noun += speaker.rng.choice(endings).format(side=side)
     return noun
 
 
@@ -177,3 +183,22 @@ def tag(speaker: Speaker, action: Action) -> str:
     if strength:
         name = rng.choice((f"{strength} {name}", f"{name} ({strength})", f"{name}, {strength}"))
     return name
+
+
+_RESTRAINTS = {
+    "jawOpen": (", without opening {her} mouth", ", mouth closed", " with {her} mouth shut"),
+    "head": (", without moving {her} head", " with {her} head still", ", head still"),
+    "gaze": (", eyes on the camera", ", looking at the camera", " while facing the camera"),
+}
+
+
+def restraint(speaker: Speaker, performance: Performance) -> str:
+    """Sometimes say what does not happen, where it indeed does not."""
+    if speaker.rng.random() > 0.05:
+        return ""
+    part = speaker.rng.choice(("jawOpen", "head", "gaze"))
+    entries = (speaker.lexicon[a.entry] for a in performance.actions)
+    tracks = (t for e in entries for u in (e.units, e.wave, *(s for _, s in e.steps)) for t in u)
+    if any(t.startswith(part) for t in tracks):
+        return ""
+    return fill(speaker.rng.choice(_RESTRAINTS[part]), speaker.person)

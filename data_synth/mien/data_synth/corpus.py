@@ -1,62 +1,42 @@
-"""The corpus: clips of text and motion, each a function of (seed, index), kept in Parquet shards."""
+"""The corpus: clips in Parquet shards, resumable, with checksums."""
 
 import hashlib
 import json
 import os
-import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass, field
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from jaxtyping import Float
-from numpy import ndarray
 
 from mien.arkit import CHANNEL_NAMES
-from mien.data_synth.caption import write_caption
-from mien.data_synth.lexicon import Lexicon
-from mien.data_synth.performance import Performance, sample_performance
-from mien.data_synth.performer import perform
+from mien.data_synth.clip import Clip, make_clip, sample_caption, sample_pair, split_of
+from mien.data_synth.performance import Performance
 from mien.data_synth.phrases import Split
-from mien.data_synth.score import format_score
-from mien.data_synth.writer import write, write_events
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
+__all__ = [
+    "Clip",
+    "CorpusConfig",
+    "clip_from_row",
+    "make_clip",
+    "read_corpus",
+    "read_manifest",
+    "recipe_hash",
+    "sample_caption",
+    "sample_pair",
+    "split_of",
+    "write_corpus",
+]
+
 FORMAT = 1
-FPS = 25.0
-NUM_TEXTS = 4
 NUM_CHANNELS = len(CHANNEL_NAMES)
-_PERCENT = {"val": 4, "test": 6}  # the rest is for training
-
-
-@dataclass(frozen=True, eq=False)
-class Clip:
-    """One performance, its texts and its motion.
-
-    Attributes:
-        index: Its number in the corpus.
-        split: train, val or test; test texts use phrases and frames that training never sees.
-        texts: Paraphrases that may have asked for it.
-        caption: What it shows, in the captions' style.
-        score: The canonical score.
-        events: (start, end, name) an action, seconds.
-        performance: The ground truth.
-        curves: float32, 25 frames a second, columns `mien.arkit.CHANNEL_NAMES`.
-    """
-
-    index: int
-    split: Split
-    texts: tuple[str, ...]
-    caption: str
-    score: str
-    events: tuple[tuple[float, float, str], ...]
-    performance: Performance
-    curves: Float[ndarray, "t 61"]
 
 
 @dataclass(frozen=True)
@@ -87,66 +67,6 @@ class CorpusConfig:
         return -(-self.num_clips // self.clips_per_shard)
 
 
-def clip_rng(seed: int, index: int) -> random.Random:
-    """The chance of one clip."""
-    digest = hashlib.blake2b(f"mien clip {seed} {index}".encode(), digest_size=8).digest()
-    return random.Random(int.from_bytes(digest, "little"))
-
-
-def split_of(performance: Performance) -> Split:
-    """Which split a performance belongs to, by its performer's seed."""
-    percent = performance.style_seed * 2654435761 % (1 << 32) * 100 >> 32
-    if percent < _PERCENT["test"]:
-        return "test"
-    return "val" if percent < _PERCENT["test"] + _PERCENT["val"] else "train"
-
-
-def make_clip(seed: int, index: int, lexicon: Lexicon | None = None) -> Clip:
-    """Make clip `index` of the corpus of `seed`; the same one wherever and whenever."""
-    lexicon = lexicon or Lexicon.default()
-    rng = clip_rng(seed, index)
-    performance = sample_performance(rng, lexicon)
-    split = split_of(performance)
-    texts = tuple(write(performance, rng, lexicon, split) for _ in range(NUM_TEXTS))
-    caption = write_caption(performance, rng, lexicon)
-    curves = perform(performance, rng.getrandbits(31), FPS, lexicon)
-    events = tuple(write_events(performance, lexicon))
-    score = format_score(performance)
-    return Clip(index, split, texts, caption, score, events, performance, curves)
-
-
-def sample_pair(
-    seed: int, index: int, lexicon: Lexicon | None = None, split: Split = "train"
-) -> tuple[str, str, float]:
-    """A text, the score it asks for and the seconds it takes, without any motion.
-
-    Pairs are independent of the clips of the same seed. Only performers of `split` are drawn.
-
-    Example:
-        >>> text, score, seconds = sample_pair(0, 1)
-        >>> bool(text) and bool(score) and 2.0 <= seconds <= 8.0
-        True
-    """
-    lexicon = lexicon or Lexicon.default()
-    rng = clip_rng(seed ^ 0x7E47, index)
-    performance = sample_performance(rng, lexicon)
-    while split_of(performance) != split:
-        performance = sample_performance(rng, lexicon)
-    return write(performance, rng, lexicon, split), format_score(performance), performance.seconds
-
-
-def sample_caption(
-    seed: int, index: int, lexicon: Lexicon | None = None, split: Split = "train"
-) -> tuple[str, str, float]:
-    """A caption, its score and its seconds, without any motion."""
-    lexicon = lexicon or Lexicon.default()
-    rng = clip_rng(seed ^ 0xCAB7, index)
-    performance = sample_performance(rng, lexicon)
-    while split_of(performance) != split:
-        performance = sample_performance(rng, lexicon)
-    return write_caption(performance, rng, lexicon), format_score(performance), performance.seconds
-
-
 def write_corpus(folder: Path, config: CorpusConfig) -> Iterator[tuple[int, int]]:
     """Write the shards that are missing and then the manifest; yield (shards done, shards in all).
 
@@ -161,14 +81,14 @@ def write_corpus(folder: Path, config: CorpusConfig) -> Iterator[tuple[int, int]
     done = config.num_shards - len(missing)
     yield done, config.num_shards
     job = partial(write_shard, folder, config)
-    if config.workers == 1:
+    with ExitStack() as stack:
         results: Iterator[Path] = map(job, missing)
-    else:
-        pool = ProcessPoolExecutor(config.workers)
-        results = pool.map(job, missing)
-    for _ in results:
-        done += 1
-        yield done, config.num_shards
+        if config.workers > 1:
+            pool = stack.enter_context(ProcessPoolExecutor(config.workers))
+            results = pool.map(job, missing)
+        for _ in results:
+            done += 1
+            yield done, config.num_shards
     _write_manifest(folder, config)
 
 
@@ -185,9 +105,10 @@ def write_shard(folder: Path, config: CorpusConfig, shard: int) -> Path:
     last = min(first + config.clips_per_shard, config.num_clips)
     rows = [_row(make_clip(config.seed, i)) for i in range(first, last)]
     path = shard_path(folder, shard)
-    partial_path = path.with_suffix(f".{os.getpid()}.part")
-    Dataset.from_list(rows, features=_features()).to_parquet(str(partial_path))
-    partial_path.replace(path)
+    part = path.with_suffix(f".{os.getpid()}.part")
+    with _no_progress_bars():
+        Dataset.from_list(rows, features=_features()).to_parquet(str(part))
+    part.replace(path)
     return path
 
 
@@ -204,10 +125,23 @@ def read_corpus(folder: Path, split: Split | None = None) -> "Dataset":
     for path, digest in zip(paths, manifest["shards"].values(), strict=True):
         if not path.exists() or _sha256(path) != digest:
             raise ValueError(f"{path} must be the shard of the manifest; remove it and run again.")
-    rows = Dataset.from_parquet([str(p) for p in paths], cache_dir=str(folder / ".cache"))
+    with _no_progress_bars():
+        rows = Dataset.from_parquet([str(p) for p in paths], cache_dir=str(folder / ".cache"))
     if split is None:
         return rows
     return rows.select([i for i, s in enumerate(rows["split"]) if s == split])
+
+
+@contextmanager
+def _no_progress_bars() -> Iterator[None]:
+    """The caller shows progress; `datasets` need not."""
+    import datasets
+
+    shown = datasets.are_progress_bars_disabled()
+    datasets.disable_progress_bars()
+    yield
+    if not shown:
+        datasets.enable_progress_bars()
 
 
 def clip_from_row(row: dict[str, Any]) -> Clip:
@@ -222,10 +156,12 @@ def clip_from_row(row: dict[str, Any]) -> Clip:
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
-    """What a finished corpus says of itself: configuration, shards with their SHA-256, corpus hash."""
+    """What a finished corpus says of itself: configuration, SHA-256 of shards, corpus hash."""
     path = folder / "manifest.json"
     if not path.exists():
-        raise ValueError(f"{folder} must hold a finished corpus (manifest.json); run `mien synth`.")
+        raise ValueError(
+            f"{folder} must hold a finished corpus, but has no manifest.json; run `mien synth`."
+        )
     manifest: dict[str, Any] = json.loads(path.read_text("utf-8"))
     return manifest
 
@@ -267,11 +203,15 @@ def _claim(folder: Path, config: CorpusConfig) -> None:
     """Note the configuration, or see that it is the same."""
     wanted = _identity(config)
     path = folder / "config.json"
+    for part in folder.glob("*.part"):
+        part.unlink()  # left by a killed run
     if not path.exists():
         _write_whole(path, json.dumps(wanted, indent=1))
     found = json.loads(path.read_text("utf-8"))
     if found != wanted:
-        raise ValueError(f"{folder} holds a corpus of {found}, wanted {wanted}; use another folder.")
+        raise ValueError(
+            f"{folder} holds a corpus of {found}, wanted {wanted}; use another folder."
+        )
 
 
 def _identity(config: CorpusConfig) -> dict[str, Any]:
@@ -285,22 +225,22 @@ def recipe_hash() -> str:
     from importlib.resources import files
 
     root = files("mien.data_synth")
-    data = sorted(f for f in (root / "lexicon_data").iterdir() if f.name.endswith(".toml"))
+    data = [f for f in (root / "lexicon_data").iterdir() if f.name.endswith(".toml")]
     code = [root / f"{m}.py" for m in _CODE]
-    text = "\0".join(f.read_text("utf-8") for f in (*data, *code))
+    parts = sorted((f.name, f.read_text("utf-8")) for f in (*data, *code))
+    text = "\0".join(text for _, text in parts)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 _CODE = (
-    "caption", "clauses", "corpus", "grammar", "idle", "lexicon", "performance", "performer",
-    "phrases", "score", "style", "wording", "writer",
+    *("caption", "clauses", "clip", "grammar", "idle", "lexicon", "performance"),
+    *("performer", "phrases", "score", "style", "wording", "writer"),
 )  # fmt: skip
 
 
 def _write_manifest(folder: Path, config: CorpusConfig) -> None:
-    shards = {
-        shard_path(folder, i).name: _sha256(shard_path(folder, i)) for i in range(config.num_shards)
-    }
+    paths = [shard_path(folder, i) for i in range(config.num_shards)]
+    shards = {path.name: _sha256(path) for path in paths}
     digest = hashlib.sha256("".join(shards.values()).encode()).hexdigest()
     manifest = {**_identity(config), "shards": shards, "corpus_hash": digest}
     _write_whole(folder / "manifest.json", json.dumps(manifest, indent=1))
@@ -314,9 +254,3 @@ def _write_whole(path: Path, text: str) -> None:
 
 def _sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-__all__: Sequence[str] = (
-    "Clip", "CorpusConfig", "clip_from_row", "make_clip", "read_corpus", "read_manifest",
-    "recipe_hash", "sample_caption", "sample_pair", "split_of", "write_corpus",
-)  # fmt: skip

@@ -1,7 +1,7 @@
 """How much of a lexicon entry is to be seen in curves, frame by frame.
 
-An entry is seen where its main units have risen above the clip's own baseline by a share of the recipe, together.
-Spontaneous blinks and saccades are filtered out first.
+An entry is seen where its main units have risen above the clip's own baseline by a share of the
+recipe, together. Spontaneous blinks and saccades are filtered out first.
 """
 
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ from mien.arkit import ARKIT_NAMES, CHANNEL_NAMES
 from mien.data_synth.lexicon import TRACKS, Entry, Units
 from mien.data_synth.performer import TRACK
 
-NEED = 0.35  # share of a unit's full strength that counts as seen: a slight performance shows nearly half
+NEED = 0.35  # of a unit's full strength counts as seen: a slight performance shows nearly half
 _NEED_CLOSED = 0.6  # of a lid: a blink that only narrows the eye is no wink
 _MAIN = 0.45  # units of at least this share of the strongest one must be seen
 _HEAD_SCALE = 0.4  # radians that weigh as much as a unit at full strength
@@ -26,7 +26,7 @@ _COLUMN = {name: i for i, name in enumerate(CHANNEL_NAMES)}
 
 
 def tracks_from_curves(curves: Float[ndarray, "t 61"]) -> Float[ndarray, "c t"]:
-    """Undo :func:`mien.data_synth.performer.to_curves`: units, head, and signed gaze, mouth and jaw."""
+    """Undo :func:`mien.data_synth.performer.to_curves`: units, head, signed gaze, mouth, jaw."""
     tracks = np.zeros((len(TRACKS), len(curves)))
     tracks[: len(ARKIT_NAMES)] = curves[:, : len(ARKIT_NAMES)].T
 
@@ -149,15 +149,13 @@ def _without_blinks(x: ndarray, fps: float) -> ndarray:
 
 
 def _bump(x: ndarray, window: int) -> ndarray:
-    """How far each frame stands above the lowest point within `window` frames on both of its sides."""
+    """How far a frame stands above the lowest point within `window` frames on either side."""
     before = minimum_filter1d(x, window, origin=(window - 1) // 2, mode="nearest")
     after = minimum_filter1d(x, window, origin=-(window // 2), mode="nearest")
-    return x - np.maximum(before, after)
+    return np.asarray(x - np.maximum(before, after))
 
 
-def _repeated(
-    entry: Entry, waves: Mapping[str, float], tracks: ndarray, fps: float
-) -> ndarray:
+def _repeated(entry: Entry, waves: Mapping[str, float], tracks: ndarray, fps: float) -> ndarray:
     """The share of the repeated units that go out and back."""
     window = max(3, round(fps * (0.65 / entry.hz[0] + 0.1)))
     seen = np.zeros(tracks.shape[1])

@@ -51,10 +51,10 @@ def _people(names: str, pronouns: tuple[str, str, str, str]) -> list[Person]:
 
 
 PERSONS: tuple[Person, ...] = (
-    *_people("she, she, she, the woman, a woman, a young woman, the girl, Anna, the actress", _SHE),
-    *_people("a mother, an old woman, Maria, a lady, the queen", _SHE),
-    *_people("he, he, he, the man, a man, a young man, the boy, Tom, the actor, an old man", _HE),
-    *_people("a father, Jack, a guy, the king", _HE),
+    *_people("she, she, she, the woman, a woman, a young woman, the girl, Anna", _SHE),
+    *_people("the actress, a mother, an old woman, Maria, a lady, the queen", _SHE),
+    *_people("he, he, he, the man, a man, a young man, the boy, Tom, the actor", _HE),
+    *_people("an old man, a father, Jack, a guy, the king", _HE),
     Person("they", *_THEY, True),
     *_people("the person, a person, someone, the character, the avatar", _THEY),
 )
@@ -134,21 +134,24 @@ _IRREGULAR: dict[str, tuple[str, str, str]] = {
     "hit": ("hits", "hitting", "hit"),
     "buy": ("buys", "buying", "bought"),
 }
-_DOUBLED = frozenset(
-    "nod bob bat flap flip grin jut knit pop plan purr sob scan sag skip snap snip spit stop "
-    "stir tap tip wag wrap zip jam chat slur tug hum peg flag pat slit rip clap drop gag plot unwrap "
-    "skim cram slip trip prod jog shrug brag".split()
-)
-_NOT_VERBS = frozenset(
-    "barely hardly quickly slowly slightly softly gently playfully cheekily eagerly faintly subtly just "
-    "hugely strongly intensely only clearly noticeably moderately visibly deeply really".split()
-)
+_DOUBLED = frozenset((
+    "nod", "bob", "bat", "flap", "flip", "grin", "jut", "knit", "pop", "plan", "purr", "sob",
+    "scan", "sag", "skip", "snap", "snip", "spit", "stop", "stir", "tap", "tip", "wag", "wrap",
+    "zip", "jam", "chat", "slur", "tug", "hum", "peg", "flag", "pat", "slit", "rip", "clap",
+    "drop", "gag", "plot", "unwrap", "skim", "cram", "slip", "trip", "prod", "jog", "shrug",
+    "brag",
+))  # fmt: skip
+_NOT_VERBS = frozenset((
+    "barely", "hardly", "quickly", "slowly", "slightly", "softly", "gently", "playfully",
+    "cheekily", "eagerly", "faintly", "subtly", "just", "hugely", "strongly", "intensely",
+    "only", "clearly", "noticeably", "moderately", "visibly", "deeply", "really",
+))  # fmt: skip
 
 
-_SECOND = frozenset(
-    "laugh jerk let close shut open blow sniff enjoy cringe shiver stick frown turn sing keep raise show "
-    "tuck".split()
-)
+_SECOND = frozenset((
+    "laugh", "jerk", "let", "close", "shut", "open", "blow", "sniff", "enjoy", "cringe",
+    "shiver", "stick", "frown", "turn", "sing", "keep", "raise", "show", "tuck",
+))  # fmt: skip
 
 
 @cache

@@ -19,11 +19,11 @@ _JITTER = 0.02  # of an active unit; a quiet unit of a live capture moves by abo
 
 def add_idle(
     tracks: Float[ndarray, "c t"],
-    times: Float[ndarray, "t"],
+    times: Float[ndarray, " t"],
     style: Style,
     rng: np.random.Generator,
-    blink_rate: Float[ndarray, "t"],
-    quiet_gaze: Float[ndarray, "t"],
+    blink_rate: Float[ndarray, " t"],
+    quiet_gaze: Float[ndarray, " t"],
 ) -> None:
     """Add to `tracks` in place what goes on underneath.
 
@@ -98,12 +98,10 @@ def _blink(tracks: ndarray, times: ndarray, start: float, rng: np.random.Generat
 
 def _ease(x: ndarray) -> ndarray:
     x = np.clip(x, 0, 1)
-    return x * x * x * (10 - 15 * x + 6 * x * x)
+    return np.asarray(x * x * x * (10 - 15 * x + 6 * x * x))
 
 
-def _add_head(
-    tracks: ndarray, times: ndarray, style: Style, rng: np.random.Generator
-) -> None:
+def _add_head(tracks: ndarray, times: ndarray, style: Style, rng: np.random.Generator) -> None:
     """Sway, breath, and the head's small part in every shift of gaze."""
     rates = rng.uniform(0.08, 0.75, (3, 5, 1))
     phases = rng.uniform(0, 2 * np.pi, (3, 5, 1))
@@ -121,7 +119,7 @@ def _lowpass(x: ndarray, times: ndarray) -> ndarray:
     width = max(1, int(0.3 * len(times) / max(times[-1], 1e-3)))
     padded = np.concatenate([np.full(width, x[0]), x])
     total = np.cumsum(padded)
-    return (total[width:] - total[:-width]) / width
+    return np.asarray((total[width:] - total[:-width]) / width)
 
 
 def _add_jitter(tracks: ndarray, style: Style, rng: np.random.Generator) -> None:

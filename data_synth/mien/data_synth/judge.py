@@ -1,6 +1,7 @@
-"""The judge of motion: do the curves show what was asked for, on the right side and in the right order?
+"""The judge of motion: do curves show what was asked for, on the right side, in the right order?
 
-It knows the lexicon's recipes but not who made the curves, so it can judge a model, a performer or a capture.
+It knows the lexicon's recipes but not who made the curves, so it can judge a model, a performer or
+a capture.
 """
 
 from collections.abc import Mapping, Sequence
@@ -36,7 +37,8 @@ class Expectation:
 
     Attributes:
         entry: Id of a lexicon entry; or empty, and `units` say what.
-        units: Units or signed tracks at full strength, as in the recipes, {"mouthSmileLeft": 0.8, "headYaw": -0.4}.
+        units: Units or signed tracks at full strength, as in the recipes:
+            {"mouthSmileLeft": 0.8, "headYaw": -0.4}.
         side: The subject's own side; None where any will do.
         order: Expectations of lower order must begin earlier; None where it does not matter.
     """
@@ -101,7 +103,7 @@ def judge_motion(
         lexicon: Where the recipes are; the shipped one when not given.
 
     Raises:
-        ValueError: If there is nothing to look for, or an entry is unknown or cannot be done on its side.
+        ValueError: If there is nothing to look for, an entry is unknown or not done on that side.
     """
     if not expectations:
         raise ValueError("`expectations` must hold at least one Expectation, got none.")
@@ -122,10 +124,10 @@ def expectations_of(performance: Performance) -> tuple[Expectation, ...]:
     )
 
 
-def _look_for(
-    expectation: Expectation, tracks: ndarray, fps: float, lexicon: Lexicon
-) -> Seen:
-    candidates = [_look(e, is_sided, tracks, fps) for e, is_sided in _entries(expectation, lexicon)]
+def _look_for(expectation: Expectation, tracks: ndarray, fps: float, lexicon: Lexicon) -> Seen:
+    candidates = [
+        _look(e, is_sided, tracks, fps) for e, is_sided in _entries(expectation, lexicon)
+    ]
     score, series = max(candidates, key=lambda c: c[0])
     onsets = _onsets(series, fps) if score >= 0.5 else ()
     return Seen(expectation, score, onsets[0] if onsets else None, onsets)
@@ -137,7 +139,7 @@ def _entries(expectation: Expectation, lexicon: Lexicon) -> list[tuple[Entry, bo
         return [(Entry("units", "action", expand(expectation.units)), False)]
     entry = lexicon[expectation.entry]
     sides = entry.sides if expectation.side is None else (expectation.side,)
-    return [(entry.on_side(s), expectation.side is not None and s != "both") for s in sides]
+    return [(entry.on_side(s), s != "both") for s in sides]
 
 
 def _look(entry: Entry, is_sided: bool, tracks: ndarray, fps: float) -> tuple[float, ndarray]:

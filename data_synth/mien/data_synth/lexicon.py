@@ -1,7 +1,8 @@
 """The lexicon: what each named look or movement does to the face, and what people call it.
 
-The data are the TOML files of the folder `lexicon_data`: `recipes_KIND.toml` says what moves, `phrases_KIND.toml` how it is
-named. Both are for people to edit; the first recipe file explains the format.
+The data are the TOML files of the folder `lexicon_data`: `recipes_KIND.toml` says what moves,
+`phrases_KIND.toml` how it is named. Both are for people to edit; the emotions' files explain the
+format.
 """
 
 import tomllib
@@ -39,7 +40,8 @@ _ONSET = {
     "gaze": (0.08, 0.16),
 }
 _FIELDS = frozenset(
-    "units wave hz shape steps sides seconds onset intensity floor blinks mirror".split()
+    ["units", "wave", "hz", "shape", "steps", "sides", "seconds", "onset"]
+    + ["intensity", "floor", "blinks", "mirror"]
 )
 _PAIRED = frozenset(n.removesuffix("Left") for n in ARKIT_NAMES if n.endswith("Left"))
 _PAIRED -= {"mouth", "jaw", "eyeLookDown", "eyeLookUp", "eyeLookIn", "eyeLookOut"}
@@ -55,7 +57,8 @@ class Entry:
     Attributes:
         id: A short word, unique.
         kind: Which category it belongs to.
-        units: What is held, by track (see :data:`TRACKS`), at full strength; left side for sided entries.
+        units: What is held, by track of :data:`TRACKS`, at full strength; of sided entries the
+            left side.
         wave: What is repeated on top, at full strength.
         hz: Range of the repetitions a second.
         shape: Form of the repetition.
@@ -127,7 +130,7 @@ class Lexicon:
     def __getitem__(self, name: str) -> Entry:
         """Return the entry called `name`."""
         if name not in self.entries:
-            raise ValueError(f"The lexicon must hold the entry, got {name!r}; see Lexicon.entries.")
+            raise ValueError(f"Wanted an entry of the lexicon, got {name!r}; see Lexicon.entries.")
         return self.entries[name]
 
     def __contains__(self, name: object) -> bool:
@@ -154,12 +157,13 @@ def read_entries(
     """Build entries from the two parsed tables of a kind.
 
     Raises:
-        ValueError: If a table names an unknown field, unit or mirror image, or phrases lack a recipe.
+        ValueError: If a table names an unknown field, unit or mirror image, or phrases lack a
+            recipe.
     """
     entries: dict[str, Entry] = {}
     for name, table in recipes.items():
         if unknown := set(table) - _FIELDS:
-            raise ValueError(f"[{name}] must use the fields {sorted(_FIELDS)}, got {sorted(unknown)}.")
+            raise ValueError(f"[{name}] may use {sorted(_FIELDS)}, got {sorted(unknown)}.")
         if mirror := table.get("mirror"):
             if mirror not in entries:
                 raise ValueError(f"[{name}] must mirror an entry above it, got {mirror!r}.")

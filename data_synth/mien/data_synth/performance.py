@@ -25,8 +25,8 @@ _COUNT_WEIGHTS = (0.36, 0.30, 0.20, 0.09, 0.05)
 class Action:
     """One entry of the lexicon, done once.
 
-    It grows from `start_s` to `apex_s`, holds until `release_s` and is gone at `end_s`. An action whose release is
-    its end, at the performance's end, is still held there.
+    It grows from `start_s` to `apex_s`, holds until `release_s` and is gone at `end_s`. An action
+    whose release is its end, at the performance's end, is still held there.
 
     Attributes:
         entry: The entry's id.
@@ -95,7 +95,12 @@ def on_grid(seconds: float) -> float:
 
 
 def shaped_action(
-    entry: Entry, side: Side, intensity: float, start_s: float, end_s: float, is_held: bool,
+    entry: Entry,
+    side: Side,
+    intensity: float,
+    start_s: float,
+    end_s: float,
+    is_held: bool,
     pace: float = 0.5,
 ) -> Action:
     """Give an action its onset and release.
@@ -158,9 +163,7 @@ def _side(rng: random.Random, entry: Entry) -> Side:
     return rng.choice(entry.sides)
 
 
-def _timed(
-    rng: random.Random, entry: Entry, start: float, end: float, seconds: float
-) -> Action:
+def _timed(rng: random.Random, entry: Entry, start: float, end: float, seconds: float) -> Action:
     held = end >= seconds and entry.kind != "action" and not entry.steps
     return shaped_action(
         entry, _side(rng, entry), _intensity(rng, entry), start, end, held, rng.random()
@@ -169,7 +172,8 @@ def _timed(
 
 def _single(rng: random.Random, lexicon: Lexicon, seconds: float) -> Action:
     entry = _draw(rng, lexicon)
-    start = min(on_grid(rng.choice((0.0, 0.2, 0.2, 0.4, rng.uniform(0, 0.3 * seconds)))), seconds - 0.6)
+    lead = on_grid(rng.choice((0.0, 0.2, 0.2, 0.4, rng.uniform(0, 0.3 * seconds))))
+    start = min(lead, seconds - 0.6)
     length = on_grid(rng.uniform(*entry.seconds))
     lasting = entry.kind in ("emotion", "expression", "gaze") and rng.random() < 0.4
     end = seconds if lasting and not entry.steps else min(seconds, start + max(0.4, length))
@@ -196,9 +200,7 @@ def _sequential(
     return actions
 
 
-def _overlapping(
-    rng: random.Random, lexicon: Lexicon, seconds: float, count: int
-) -> list[Action]:
+def _overlapping(rng: random.Random, lexicon: Lexicon, seconds: float, count: int) -> list[Action]:
     """A lasting look with accents on parts of the face that it leaves free."""
     base = _draw(rng, lexicon, ("emotion", "expression"))
     start = rng.choice((0.0, 0.0, 0.2, 0.4))
@@ -229,7 +231,7 @@ def _needs(entry: Entry) -> frozenset[str]:
 
 
 def _region(track: str) -> str:
-    for stem, region in (("brow", "brow"), ("eyeBlink", "lids"), ("eye", "lids"), ("gaze", "gaze"), ("head", "head")):
+    for stem in ("brow", "eye", "gaze", "head"):
         if track.startswith(stem):
-            return region
+            return stem
     return "gaze" if track == "crossEyes" else "mouth"

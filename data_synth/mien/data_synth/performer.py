@@ -1,12 +1,14 @@
 """The performer: turns a performance into the curves of a living face.
 
-Actions rise and fall by minimum-jerk envelopes and are laid over each other in time order: a later action pushes its
-antagonists aside, and shares what they have in common. Blinks, saccades, sway, breath and jitter go on underneath.
+Actions rise and fall by minimum-jerk envelopes and are laid over each other in time order: a later
+action pushes its antagonists aside, and shares what they have in common. Blinks, saccades, sway,
+breath and jitter go on underneath.
 """
 
 from functools import cache
 
 import numpy as np
+import torch
 from jaxtyping import Float
 from numpy import ndarray
 
@@ -59,8 +61,8 @@ def perform(
         lexicon: Where the recipes are; the shipped one when not given.
 
     Returns:
-        float32, columns `mien.arkit.CHANNEL_NAMES`: units in 0..1, head rotation in radians. The gaze is in the
-        eyeLook units; the eyes' own rotation columns are zero.
+        float32, columns `mien.arkit.CHANNEL_NAMES`: units in 0..1, head rotation in radians. The
+        gaze is in the eyeLook units; the eyes' own rotation columns are zero.
     """
     lexicon = lexicon or Lexicon.default()
     rng = np.random.default_rng([seed & 0xFFFFFFFF, performance.style_seed])
@@ -88,18 +90,13 @@ def perform_motion(
     text: str = "",
 ) -> Motion:
     """The same as a Motion of the default head, with its text and a label an action."""
-    motion = motion_from_curves(_tensor(perform(performance, seed, fps, lexicon)), fps)
+    curves = torch.from_numpy(perform(performance, seed, fps, lexicon))
+    motion = motion_from_curves(curves, fps)
     labels = tuple(
         Label(a.start_s, min(a.end_s, motion.seconds), a.entry.replace("-", " "))
         for a in performance.actions
     )
     return motion.replace(text=text, labels=labels)
-
-
-def _tensor(curves: Float[ndarray, "t c"]):  # type: ignore[no-untyped-def]
-    import torch
-
-    return torch.from_numpy(curves)
 
 
 def minimum_jerk(x: Float[ndarray, "*t"]) -> Float[ndarray, "*t"]:
@@ -109,25 +106,25 @@ def minimum_jerk(x: Float[ndarray, "*t"]) -> Float[ndarray, "*t"]:
         Flash and Hogan 1985, doi:10.1523/JNEUROSCI.05-07-01688.1985.
     """
     x = np.clip(x, 0.0, 1.0)
-    return x * x * x * (10 - 15 * x + 6 * x * x)
+    return np.asarray(x * x * x * (10 - 15 * x + 6 * x * x))
 
 
-def envelope(action: Action, times: Float[ndarray, "t"]) -> Float[ndarray, "t"]:
+def envelope(action: Action, times: Float[ndarray, " t"]) -> Float[ndarray, " t"]:
     """How much of an action is there at each time, 0 to 1."""
     rise = minimum_jerk((times - action.start_s) / max(action.apex_s - action.start_s, 1e-3))
     if action.release_s >= action.end_s:
         return rise
     fall = minimum_jerk((times - action.release_s) / (action.end_s - action.release_s))
-    return rise * (1 - fall)
+    return np.asarray(rise * (1 - fall))
 
 
 def action_tracks(
     action: Action,
     entry: Entry,
-    times: Float[ndarray, "t"],
+    times: Float[ndarray, " t"],
     style: Style,
     rng: np.random.Generator,
-) -> tuple[Float[ndarray, "t"], Float[ndarray, "c t"]]:
+) -> tuple[Float[ndarray, " t"], Float[ndarray, "c t"]]:
     """One action alone: its envelope and what it adds to every track."""
     shape = envelope(action, times)
     scale = entry.amplitude(action.intensity)
@@ -140,7 +137,7 @@ def action_tracks(
     return shape, layer * scale
 
 
-def _column(units: Units) -> Float[ndarray, "c"]:
+def _column(units: Units) -> Float[ndarray, " c"]:
     column = np.zeros(len(TRACKS))
     for track, weight in units.items():
         column[TRACK[track]] = weight
@@ -171,21 +168,24 @@ def _wave(
     if entry.shape == "beat":
         return (0.5 - 0.5 * np.cos(2 * np.pi * x)) * (1 - 0.12 * (np.floor(x) % 2))
     if entry.shape == "sine":
-        return np.sin(2 * np.pi * x) * short
+        return np.asarray(np.sin(2 * np.pi * x) * short)
     if entry.shape == "blink":
         return blink_pulse((x % 1) * room / cycles) * (shape > 0)
     if entry.shape == "square":
-        return np.clip(3 * np.sin(2 * np.pi * x), -1, 1) * np.sqrt(short)
+        return np.asarray(np.clip(3 * np.sin(2 * np.pi * x), -1, 1) * np.sqrt(short))
     if entry.shape == "saw":
-        return (1 - 2 * minimum_jerk((x % 1) / 0.8) + 2 * minimum_jerk((x % 1 - 0.8) / 0.2)) * short
+        sweep = minimum_jerk((x % 1) / 0.8) - minimum_jerk((x % 1 - 0.8) / 0.2)
+        return np.asarray((1 - 2 * sweep) * short)
     if entry.shape == "tremble":
-        return _tremble(times, cycles / room, rng) * shape
-    return _speech(x, track, rng) * shape
+        return np.asarray(_tremble(times, cycles / room, rng) * shape)
+    return np.asarray(_speech(x, track, rng) * shape)
 
 
 def _tremble(times: ndarray, hz: float, rng: np.random.Generator) -> ndarray:
     rates = hz * rng.uniform(0.75, 1.3, 3)[:, None]
-    return np.sin(2 * np.pi * rates * times + rng.uniform(0, 6.28, 3)[:, None]).mean(0) * 1.4
+    return np.asarray(
+        np.sin(2 * np.pi * rates * times + rng.uniform(0, 6.28, 3)[:, None]).mean(0) * 1.4
+    )
 
 
 def _speech(x: ndarray, track: str, rng: np.random.Generator) -> ndarray:
@@ -193,12 +193,12 @@ def _speech(x: ndarray, track: str, rng: np.random.Generator) -> ndarray:
     lag = {"jawOpen": 0.0}.get(track, rng.uniform(0.2, 0.6))
     x = x + lag + 0.25 * np.sin(2 * np.pi * 0.23 * x + rng.uniform(0, 6.28))
     heights = rng.uniform(0.35, 1.0, int(x.max()) + 3)
-    return heights[np.floor(x).astype(int)] * (0.5 - 0.5 * np.cos(2 * np.pi * x))
+    return np.asarray(heights[np.floor(x).astype(int)] * (0.5 - 0.5 * np.cos(2 * np.pi * x)))
 
 
 def blink_pulse(t: Float[ndarray, "*t"]) -> Float[ndarray, "*t"]:
     """Closure `t` seconds after a blink begins: shut within 0.1 s, open again by 0.34 s."""
-    return minimum_jerk(t / 0.10) * (1 - minimum_jerk((t - 0.12) / 0.22))
+    return np.asarray(minimum_jerk(t / 0.10) * (1 - minimum_jerk((t - 0.12) / 0.22)))
 
 
 def _walk(entry: Entry, action: Action, times: ndarray) -> ndarray:
@@ -209,7 +209,7 @@ def _walk(entry: Entry, action: Action, times: ndarray) -> ndarray:
     index = np.clip(np.searchsorted(at, x, side="right") - 1, 0, len(at) - 2)
     u = minimum_jerk((x - at[index]) / (at[index + 1] - at[index]))
     inside = (times >= action.start_s) & (times <= action.end_s + 1e-9)
-    return (places[index].T * (1 - u) + places[index + 1].T * u) * inside
+    return np.asarray((places[index].T * (1 - u) + places[index + 1].T * u) * inside)
 
 
 def _lay_over(below: ndarray, layer: ndarray) -> ndarray:
@@ -232,7 +232,8 @@ def _yielding() -> Float[ndarray, "c c"]:
     for (first, second), share in _ANTAGONISTS.items():
         for a in _sides(first):
             for b in _sides(second):
-                matrix[a, b] = matrix[b, a] = np.log(share) * _same_side(a, b)
+                matrix[a, b] = np.log(share) * _pull(a, b)
+                matrix[b, a] = np.log(share) * _pull(b, a)
     return matrix
 
 
@@ -240,12 +241,16 @@ def _sides(stem: str) -> list[int]:
     return [TRACK[n] for n in (stem, stem + "Left", stem + "Right") if n in TRACK]
 
 
-def _same_side(a: int, b: int) -> float:
-    """1 where the units act on one side of the face, less across the middle."""
-    sides = [TRACKS[i][-4:] for i in (a, b) if TRACKS[i].endswith(("Left", "Right"))]
-    if len(sides) == 1:
-        return 0.5  # the two halves of a pair share the pull on what lies between them
-    return 0.3 if len(set(sides)) == 2 else 1.0
+def _pull(pulled: int, puller: int) -> float:
+    """One unit's share of a full pull on another; each half of a pair has half on the middle."""
+    own, other = (_side_of(TRACKS[i]) for i in (pulled, puller))
+    if other and not own:
+        return 0.5
+    return 0.3 if own and other and own != other else 1.0
+
+
+def _side_of(track: str) -> str:
+    return next((s for s in ("Left", "Right") if track.endswith(s)), "")
 
 
 def to_curves(tracks: Float[ndarray, "c t"]) -> Float[ndarray, "t 61"]:

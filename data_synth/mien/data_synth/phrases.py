@@ -26,17 +26,15 @@ class PhraseSet:
 
     def mirrored(self) -> "PhraseSet":
         """The same with left and right exchanged."""
-        return PhraseSet(
-            tuple(map(swap_sides, self.train)), tuple(map(swap_sides, self.test))
-        )
+        return PhraseSet(tuple(map(swap_sides, self.train)), tuple(map(swap_sides, self.test)))
 
 
 @dataclass(frozen=True)
 class Phrases:
     """What an entry is called.
 
-    In a phrase, {she} {her} {him} {herself} stand for the person, {is} {has} {does} and {s} for what follows the
-    person's grammar ("{she} feel{s} sick"), {side} for left or right.
+    In a phrase, {she} {her} {him} {herself} stand for the person, {is} {has} {does} and {s} for
+    what follows the person's grammar ("{she} feel{s} sick"), {side} for left or right.
 
     Attributes:
         words: One or two words that name it alone: "smile", "joy".

@@ -43,12 +43,13 @@ def _format_action(action: Action) -> str:
 def parse_score(
     text: str, lexicon: Lexicon | None = None, seconds: float | None = None
 ) -> Performance:
-    """Read a score; what is missing or wrong in an action is filled in, an unknown action is left out.
+    """Read a score, filling in what an action lacks and leaving out unknown actions.
 
     Args:
         text: A score.
         lexicon: Where the entries are; the shipped one when not given.
-        seconds: Length of the performance; the last end when not given. An action is held where it ends with it.
+        seconds: Length of the performance; the last end when not given. An action that ends with
+            it is held.
 
     Raises:
         ValueError: If no action can be read.

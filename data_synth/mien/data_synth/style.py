@@ -36,8 +36,8 @@ class Style:
         alertness: Factor of saccade rate.
     """
 
-    gains: Float[ndarray, "c"]
-    rest: Float[ndarray, "c"]
+    gains: Float[ndarray, " c"]
+    rest: Float[ndarray, " c"]
     tempo_share: float
     looseness: float
     blink_hz: float
@@ -83,4 +83,7 @@ def _rest(rng: np.random.Generator) -> ndarray:
     return np.minimum(rest, 0.1)
 
 
-_NEVER_AT_REST = ("head", "gaze", "cross", "mouthSide", "jawSide", "tongue", "jaw", "eyeWide", "mouthClose", "mouthLeft", "mouthRight", "eyeLook", "cheekPuff", "mouthFunnel")
+_NEVER_AT_REST = (
+    *("head", "gaze", "cross", "jaw", "tongue", "eyeWide", "eyeLook", "cheekPuff"),
+    *("mouthSide", "mouthClose", "mouthLeft", "mouthRight", "mouthFunnel"),
+)

@@ -1,25 +1,42 @@
-"""The writer: a performance in words, in many registers, from a single word to a director's note."""
+"""The writer: a performance in words, from a single word to a director's note."""
 
 import random
 
 from mien.data_synth.clauses import (
     Speaker,
     noun_phrase,
+    restraint,
     spoken_seconds,
     tag,
     verb_phrase,
 )
-from mien.data_synth.grammar import PEOPLE_NAMED, PERSONS, YOU, Form, Person, fill, inflect, sentence
+from mien.data_synth.grammar import (
+    PEOPLE_NAMED,
+    PERSONS,
+    YOU,
+    Form,
+    inflect,
+    sentence,
+)
 from mien.data_synth.lexicon import Lexicon
 from mien.data_synth.performance import Action, Performance
 from mien.data_synth.phrases import Split
 from mien.data_synth.score import intensity_word
 from mien.data_synth.wording import Wording
 
-_ONE = {"command": 18, "told": 19, "wish": 16, "asked": 4, "noted": 6, "screenplay": 4, "plain": 9,
-        "word": 12, "tags": 4, "timed": 3, "scene": 9}  # fmt: skip
-_MANY = {"command": 22, "told": 27, "wish": 17, "asked": 3, "noted": 8, "screenplay": 5, "plain": 9,
-         "tags": 8, "timed": 7, "scene": 3}  # fmt: skip
+_REGISTERS = {  # odds for one action, for more
+    "command": (18, 22),
+    "told": (19, 27),
+    "wish": (16, 17),
+    "asked": (4, 3),
+    "noted": (6, 8),
+    "screenplay": (4, 5),
+    "plain": (9, 9),
+    "word": (12, 0),
+    "tags": (4, 8),
+    "timed": (3, 7),
+    "scene": (9, 3),
+}
 _OVERLAP_S = 0.25  # less common time than this still reads as one after the other
 
 
@@ -38,8 +55,8 @@ def write(
         split: "test" uses only frames and phrases that training never saw, where there are such.
     """
     lexicon = lexicon or Lexicon.default()
-    weights = _ONE if len(performance.actions) == 1 else _MANY
-    register = rng.choices(list(weights), list(weights.values()))[0]
+    odds = [pair[len(performance.actions) > 1] for pair in _REGISTERS.values()]
+    register = rng.choices(list(_REGISTERS), odds)[0]
     people = PEOPLE_NAMED if register == "screenplay" else PERSONS
     speaker = Speaker(rng, lexicon, split, rng.choice(people), Wording.default())
     if register == "scene" and not lexicon[performance.actions[0].entry].phrases.scenes.train:
@@ -89,7 +106,8 @@ def overlaps(performance: Performance, index: int) -> bool:
 
 def _word(speaker: Speaker, action: Action) -> str:
     entry = speaker.lexicon[action.entry]
-    form = speaker.rng.choice(("words", "words", "looks" if entry.phrases.looks.train else "words"))
+    forms = ("words", "words", "looks" if entry.phrases.looks.train else "words")
+    form = speaker.rng.choice(forms)
     word = speaker.phrase(entry, form)
     side = speaker.side(action)
     if side and side not in word and (entry.kind != "emotion"):
@@ -152,7 +170,7 @@ def _chain(speaker: Speaker, performance: Performance, form: Form, whole: bool) 
             key = "new_sentence"
         join = _pick_join(speaker, table, key, form)
         text += _fill_join(speaker, join, actions[i], form)
-    return text + _restraint(speaker, performance)
+    return text + restraint(speaker, performance)
 
 
 def _first(speaker: Speaker, performance: Performance, form: Form) -> tuple[str, int]:
@@ -221,25 +239,6 @@ def _grows(lexicon: Lexicon, first: Action, second: Action) -> bool:
     return kinds <= {"emotion", "expression"} and second.start_s - first.end_s < 0.3
 
 
-_RESTRAINTS = {
-    "jawOpen": (", without opening {her} mouth", ", mouth closed", " with {her} mouth shut"),
-    "head": (", without moving {her} head", " with {her} head still", ", head still"),
-    "gaze": (", eyes on the camera", ", looking at the camera", " while facing the camera"),
-}
-
-
-def _restraint(speaker: Speaker, performance: Performance) -> str:
-    """Sometimes say what does not happen, where it indeed does not."""
-    if speaker.rng.random() > 0.05:
-        return ""
-    part = speaker.rng.choice(("jawOpen", "head", "gaze"))
-    entries = (speaker.lexicon[a.entry] for a in performance.actions)
-    tracks = (t for e in entries for u in (e.units, e.wave, *(s for _, s in e.steps)) for t in u)
-    if any(t.startswith(part) for t in tracks):
-        return ""
-    return fill(speaker.rng.choice(_RESTRAINTS[part]), speaker.person)
-
-
 def _scene(speaker: Speaker, performance: Performance) -> str:
     """A situation that implies the first action, then the others."""
     scene = speaker.phrase(speaker.lexicon[performance.actions[0].entry], "scenes")
@@ -270,8 +269,8 @@ def _timed(speaker: Speaker, performance: Performance) -> str:
     parts = []
     for a in performance.actions:
         words = verb_phrase(speaker, a, "base") if speaker.rng.random() < 0.7 else tag(speaker, a)
-        times = {"s": f"{a.start_s:g}", "e": f"{a.end_s:g}", "d": spoken_seconds(a.end_s - a.start_s)}
-        parts.append(line.format(x=words, **times))
+        length = spoken_seconds(a.end_s - a.start_s)
+        parts.append(line.format(x=words, s=f"{a.start_s:g}", e=f"{a.end_s:g}", d=length))
     return speaker.rng.choice(("; ", ", ", ". ", "\n", ", then ")).join(parts)
 
 
