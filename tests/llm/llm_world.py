@@ -1,5 +1,7 @@
 """A made-up world for tests: a small vocabulary, words without meaning, motion codes drawn at random."""
 
+import random
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +12,7 @@ from mien.llm.base import built_in_base
 from mien.llm.mixture import Mixture
 from mien.llm.network import PrefixedModel
 from mien.llm.plan import Line, format_lines
-from mien.llm.pools import ClipPool, Sample, TextPool
+from mien.llm.pools import ClipPool, Sample, TextPool, write_texts
 from mien.llm.prefix import WordPrefix
 from mien.llm.sequences import SequenceWriter, Task
 from mien.llm.text_codec import TextCodec
@@ -53,14 +55,15 @@ def make_lines(rng: np.random.Generator, ticks: int) -> tuple[Line, ...]:
 
 def make_pools(folder: Path, count: int = 12) -> ClipPool:
     rng = np.random.default_rng(5)
-    samples, codes = [], []
+    samples, codes = [], {}
     for clip in range(count):
         ticks = int(rng.integers(10, 25))
         lines = make_lines(rng, ticks)
         text = "she does " + " then ".join(f"{x.side} {x.entry}" for x in lines)
         samples.append(Sample(text, format_lines(lines), ticks * 0.2, clip))
-        codes.append(rng.integers(0, NUM_CODES, ticks * 5))
-    return ClipPool(TextPool.build(samples, FakeWords(), folder), codes)  # type: ignore[arg-type]
+        codes[clip] = rng.integers(0, NUM_CODES, ticks * 5)
+    write_texts(samples, FakeWords(), folder)  # type: ignore[arg-type]
+    return ClipPool(TextPool([folder]), codes)
 
 
 def make_model(vocabulary: Vocabulary, seed: int = 3) -> PrefixedModel:
@@ -69,6 +72,10 @@ def make_model(vocabulary: Vocabulary, seed: int = 3) -> PrefixedModel:
         torch.manual_seed(seed)
         prefix = WordPrefix(FakeWords.width, 24, 32)
     return PrefixedModel(base, prefix, vocabulary.control("word"))
+
+
+def plain_caption(lines: Sequence[Line], rng: random.Random) -> str:
+    return " ".join(f"She does {x.entry}." for x in lines)
 
 
 def make_mixture(folder: Path, shares: dict[Task, float] | None = None) -> Mixture:
@@ -83,4 +90,5 @@ def make_mixture(folder: Path, shares: dict[Task, float] | None = None) -> Mixtu
         text_batch=4,
         clip_batch=3,
         word_width=FakeWords.width,
+        caption=plain_caption,
     )

@@ -1,12 +1,14 @@
 """Drawing training batches: which task, which samples, and how they are varied. A batch is a function of (seed, step)."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
 
-from mien.llm.plan import FRAMES_PER_CLOCK, FRAMES_PER_TICK, clip_lines, window_lines
+from mien.llm.captions import caption_lines
+from mien.llm.plan import FRAMES_PER_CLOCK, FRAMES_PER_TICK, Line, clip_lines, window_lines
 from mien.llm.pools import ClipPool, TextPool
 from mien.llm.sequences import TASKS, Batch, Example, SequenceWriter, Task, collate
 from mien.llm.text_codec import TextCodec
@@ -57,6 +59,7 @@ class Mixture:
         clip_batch: Sequences in a batch with motion.
         word_width: Width of word vectors.
         variation: How samples are varied.
+        caption: Writes what the model is to answer.
     """
 
     writer: SequenceWriter
@@ -67,7 +70,8 @@ class Mixture:
     text_batch: int = 48
     clip_batch: int = 12
     word_width: int = 768
-    variation: Variation = Variation()
+    variation: Variation = field(default_factory=Variation)
+    caption: Callable[[Sequence[Line], random.Random], str] = caption_lines
 
     def draw(self, seed: int, step: int, worker: int = 0) -> tuple[Task, Batch]:
         """Draw a worker's batch of a step; all workers get the same task."""
@@ -94,7 +98,7 @@ class Mixture:
         lines, ticks = pool.lines(index), pool.ticks(index)
         if task == "text_to_plan":
             return self._vary(self.writer.text_to_plan(pool.words(index), lines, ticks), rng)
-        caption = self.codec.encode(pool.samples[index].text)
+        caption = self._caption(lines, rng)
         return self.writer.plan_to_text(self._instruction(rng), lines, ticks, caption)
 
     def _text_to_motion(self, rng: np.random.Generator) -> Example:
@@ -121,22 +125,24 @@ class Mixture:
     def _motion_to_text(self, rng: np.random.Generator) -> Example:
         clips, clip, index = self._clip(rng)
         lines, ticks, codes = clips.texts.lines(index), clips.texts.ticks(index), clips.codes[clip]
-        caption: list[int] | None = self.codec.encode(clips.texts.samples[index].text)
         if rng.random() < self.variation.crop:
             start, stop = _crop(len(codes), rng)
             lines = window_lines(lines, start // FRAMES_PER_TICK, -(-stop // FRAMES_PER_TICK))
-            codes, caption = codes[start:stop], None
+            codes = codes[start:stop]
             ticks = -(-len(codes) // FRAMES_PER_TICK)
             lines = clip_lines(lines, ticks)
-        instruction = self._instruction(rng)
+        instruction, caption = self._instruction(rng), self._caption(lines, rng)
         return self.writer.motion_to_text(instruction, codes.tolist(), lines, ticks, caption)
 
     def _clip(self, rng: np.random.Generator) -> tuple[ClipPool, int, int]:
         if self.clips is None:
             raise ValueError("Tasks with motion need clips, got a mixture without.")
-        clip = int(rng.integers(len(self.clips)))
+        clip = self.clips.numbers[int(rng.integers(len(self.clips)))]
         texts = self.clips.texts_of[clip]
         return self.clips, clip, texts[int(rng.integers(len(texts)))]
+
+    def _caption(self, lines: Sequence[Line], rng: np.random.Generator) -> list[int]:
+        return self.codec.encode(self.caption(lines, random.Random(int(rng.integers(2**32)))))
 
     def _instruction(self, rng: np.random.Generator) -> list[int]:
         return self.codec.encode(INSTRUCTIONS[int(rng.integers(len(INSTRUCTIONS)))])

@@ -1,19 +1,20 @@
 """The four kinds of training sequence, and batches of them."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Literal, get_args
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from mien.llm.plan import Line
+from mien.llm.plan import TICKS_PER_CLOCK, Line
 from mien.llm.vocabulary import Vocabulary
 
 Task = Literal["text_to_plan", "text_to_motion", "motion_to_text", "plan_to_text"]
 TASKS: tuple[Task, ...] = get_args(Task)
 DURATION_WEIGHT = 0.2
+HINT_WEIGHT = 0.2
 CODE_WEIGHT = 0.3  # ten times as many as plan tokens, which decide more
 
 
@@ -25,11 +26,13 @@ class Example:
         ids: Tokens; `word` stands where a word vector goes.
         weights: Weight of each token's own loss; 0 for what is given.
         words: The word vectors in order, one for each `word` token.
+        hints: Other things to learn at a place than the token that stands there; see `SequenceWriter.hints`.
     """
 
     ids: list[int]
     weights: list[float]
     words: Float[Tensor, "w f"] | None = None
+    hints: Mapping[int, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,7 +100,29 @@ class SequenceWriter:
     ) -> Example:
         """An instruction, motion, the plan that is read from it, then the caption (None stops at the plan)."""
         given = self.describe_ids(instruction, codes)
-        return self._captioned(given, lines, ticks, caption, learns_plan=True)
+        example = self._captioned(given, lines, ticks, caption, learns_plan=True)
+        hints = self.hints(example.ids, lines)
+        weights = list(example.weights)
+        for at in hints:
+            weights[at] = HINT_WEIGHT
+        return replace(example, weights=weights, hints=hints)
+
+    def hints(self, ids: Sequence[int], lines: Sequence[Line]) -> dict[int, int]:
+        """For each place behind ten frames of motion, an entry that just showed.
+
+        A clock stands there that nobody needs to predict. Predicting the entry instead teaches what codes mean many
+        times a clip; generation forces the clock and never sees the difference.
+        """
+        vocabulary = self.vocabulary
+        found, index = {}, 0
+        for at in range(1, len(ids)):
+            if ids[at - 1] >= vocabulary.motion_start > ids[at]:
+                begin = index * TICKS_PER_CLOCK
+                shown = [x for x in lines if x.start < begin + TICKS_PER_CLOCK and x.stop > begin]
+                if shown:
+                    found[at] = vocabulary.entry(shown[index % len(shown)].entry)
+                index += 1
+        return found
 
     def plan_to_text(
         self, instruction: Sequence[int], lines: Sequence[Line], ticks: int, caption: Sequence[int]
@@ -160,7 +185,10 @@ def collate(
         length = len(example.ids)
         ids, own = torch.tensor(example.ids), torch.tensor(example.weights)
         input_ids[row, :length] = ids
-        labels[row, : length - 1] = torch.where(own[1:] > 0, ids[1:], -100)
+        targets = ids.clone()
+        for at, hint in example.hints.items():
+            targets[at] = hint
+        labels[row, : length - 1] = torch.where(own[1:] > 0, targets[1:], -100)
         weights[row, : length - 1] = own[1:]
     words, gains = _stack_words(examples, word_width, static_gain)
     return Batch(input_ids, labels, weights, words, gains)

@@ -30,6 +30,7 @@ class Schedule:
         weight_decay: Of matrices.
         clip_norm: Largest norm of the gradient.
         checkpoint_every: Steps between checkpoints; 0 keeps none.
+        stop: Steps after which the stage is left, before its schedule has run down; 0 runs it to the end.
     """
 
     steps: int
@@ -39,6 +40,7 @@ class Schedule:
     weight_decay: float = 0.05
     clip_norm: float = 1.0
     checkpoint_every: int = 500
+    stop: int = 0
 
     def rate(self, step: int) -> float:
         """Learning rate of a step."""
@@ -99,7 +101,7 @@ def train_stage(
     prepared, optimizer = accelerator.prepare(model, _optimizer(model, schedule))
     losses = _load_checkpoint(accelerator.unwrap_model(prepared), optimizer, folder)
     prepared.train()
-    last = min(schedule.steps, stop_after or schedule.steps)
+    last = min(schedule.steps, stop_after or schedule.stop or schedule.steps)
     meter = _Meter(schedule.steps, report if accelerator.is_main_process else _say_nothing)
     for step in range(len(losses), last):
         task, batch = mixture.draw(seed, step, accelerator.process_index)

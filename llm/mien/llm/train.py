@@ -10,17 +10,20 @@ from typing import Any
 import torch
 from safetensors.torch import load_file, save_file
 
+from mien.data_synth.lexicon import Lexicon
 from mien.llm.adapters import attach_adapter, save_adapter
 from mien.llm.base import append_rows, built_in_base, load_base
 from mien.llm.mixture import Mixture, Variation
 from mien.llm.network import PrefixedModel
 from mien.llm.pools import ClipPool, TextPool
 from mien.llm.prefix import WordPrefix
+from mien.llm.prepare import CorpusPieces, lexicon_vocabulary, prepare_codes, prepare_texts, train_codec
 from mien.llm.sequences import SequenceWriter, Task
 from mien.llm.stage import Progress, Schedule, load_trainable, train_stage, trainable_state
-from mien.llm.storage import FORMAT_VERSION, Direction
+from mien.llm.storage import DIRECTIONS, FORMAT_VERSION, Direction
 from mien.llm.text_codec import TextCodec
 from mien.llm.vocabulary import Vocabulary
+from mien.tokenizer import MotionTokenizer
 
 Report = Callable[[str, Progress], None]
 
@@ -46,7 +49,7 @@ class TrainLlmConfig:
         out: Folder of the result; work in progress lies in `out/work`.
         tokenizer: Folder of the motion tokenizer; None takes the shipped one.
         base: Folder or hub id of a causal language model to adapt; None pretrains the built-in one.
-        num_texts: Texts without motion to learn wording from.
+        texts: Texts to learn from of each clip, up to 4.
         text_size: Size of the built-in base's text vocabulary.
         text: Steps on texts alone (built-in base only).
         mixed: Steps on texts and motion (built-in base only).
@@ -62,7 +65,7 @@ class TrainLlmConfig:
     out: Path = Path("runs/llm")
     tokenizer: Path | None = None
     base: str | None = None
-    num_texts: int = 60_000
+    texts: int = 4
     text_size: int = 2048
     text: Schedule = field(default_factory=lambda: Schedule(2500, 1.5e-3))
     mixed: Schedule = field(default_factory=lambda: Schedule(4500, 1.2e-3))
@@ -72,6 +75,12 @@ class TrainLlmConfig:
     text_batch: int = 48
     clip_batch: int = 10
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse sizes that teach nothing."""
+        for name in ("texts", "rank", "text_batch", "clip_batch"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"`{name}` must be at least 1, got {getattr(self, name)}.")
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,11 +105,37 @@ class Trainer:
     word_width: int = 768
     report: Report = lambda stage, progress: None
 
+    def train_all(self) -> dict[str, list[float]]:
+        """Pretrain (the built-in base only), then one adapter after the other; save all in `out`."""
+        out, foreign = self.config.out, self.config.base
+        model = new_model(self.vocabulary, self.word_width, self.config.seed, foreign)
+        losses: dict[str, list[float]] = {}
+        if foreign is None:
+            losses |= self.pretrain(model)
+            _once(lambda: save_pretrained(model, self.vocabulary, self.codec, out))
+        for direction in DIRECTIONS:
+            model = self._frozen(model)
+            losses[direction] = self.adapt(model, direction, out)
+            if foreign is not None and direction == "text_to_motion":
+                save_shell(model, self.vocabulary, self.codec, out)
+        return losses
+
     def pretrain(self, model: PrefixedModel) -> dict[str, list[float]]:
         """Teach the built-in base everything: texts first, which are cheap, then all tasks together."""
         losses = {"text": self.run("text", model, TEXT_SHARES, self.config.text)}
         losses["mixed"] = self.run("mixed", model, MIXED_SHARES, self.config.mixed)
         return losses
+
+    def _frozen(self, model: PrefixedModel) -> PrefixedModel:
+        """A model without adapters: the pretrained one as it will be loaded, or the foreign base anew."""
+        config = self.config
+        fresh = new_model(self.vocabulary, self.word_width, config.seed, config.base)
+        fresh.prefix.load_state_dict(model.prefix.state_dict())
+        if config.base is None:
+            state = load_file(config.out / "base/model.safetensors")
+            fresh.base.load_state_dict({k: v.float() for k, v in state.items()}, strict=False)
+            fresh.prefix.load_state_dict(load_file(config.out / "prefix.safetensors"))
+        return fresh
 
     def adapt(self, model: PrefixedModel, direction: Direction, folder: Path) -> list[float]:
         """Teach one direction by an adapter and save it in `folder/direction`; changes the model in place."""
@@ -109,7 +144,7 @@ class Trainer:
         learns_prefix = is_foreign and direction == "text_to_motion"
         adapted = attach_adapter(model, direction, self.config.rank, rows, learns_prefix)
         losses = self.run(direction, model, ADAPTER_SHARES[direction], self.config.adapter)
-        save_adapter(adapted, direction, folder)
+        _once(lambda: save_adapter(adapted, direction, folder))
         return losses
 
     def run(
@@ -131,11 +166,7 @@ class Trainer:
             seed,
             lambda progress: self.report(stage, progress),
         )
-        (folder / "losses.json").parent.mkdir(parents=True, exist_ok=True)
-        (folder / "losses.json").write_text(json.dumps(losses))
-        save_file(trainable_state(model), done)
-        shutil.rmtree(folder / "checkpoint", ignore_errors=True)
-        shutil.rmtree(folder / "checkpoint.old", ignore_errors=True)
+        _once(lambda: _finish_stage(model, losses, folder))
         return losses
 
     def _mixture(self, shares: Mapping[Task, float]) -> Mixture:
@@ -166,11 +197,72 @@ def new_model(vocabulary: Vocabulary, word_width: int, seed: int, base: str | No
     return PrefixedModel(network, prefix, vocabulary.control("word"))
 
 
-def round_to_half(model: PrefixedModel) -> None:
-    """Round weights to the half precision that they are shipped in, so that adapters learn on what is loaded."""
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.copy_(parameter.half().float())
+def train_llm(
+    config: TrainLlmConfig,
+    report: Report = lambda stage, progress: None,
+    prepared: Callable[[str], None] = lambda piece: None,
+) -> Path:
+    """Train a language model on a corpus and save it in `config.out`; a killed run goes on where it was.
+
+    Args:
+        config: How.
+        report: Told the stage and its progress, about every 50 steps.
+        prepared: Told each piece of the corpus whose words or motion have been encoded.
+
+    Raises:
+        ValueError: If there is no corpus, or the base has no fast tokenizer.
+    """
+    corpus = CorpusPieces(config.corpus)
+    tokenizer = MotionTokenizer.load(config.tokenizer)
+    work = config.out / "work/pieces"
+    texts = prepare_texts(corpus.pieces(), work, config.texts, prepared)
+    codes = prepare_codes(corpus.pieces(), tokenizer, work, prepared)
+    codec, num_text = _codec(config)
+    vocabulary = lexicon_vocabulary(Lexicon.default(), num_text, tokenizer.codebook_size)
+    trainer = Trainer(config, vocabulary, codec, texts, ClipPool(texts, codes), report=report)
+    losses = trainer.train_all()
+    made = {"corpus_hash": corpus.hash, "last_losses": {k: _tail(v) for k, v in losses.items()}}
+    card_model = new_model(vocabulary, trainer.word_width, config.seed, config.base)
+    write_card(config.out, card_model, config, made)
+    return config.out
+
+
+def _codec(config: TrainLlmConfig) -> tuple[TextCodec, int]:
+    """The text tokenizer and the number of embedding rows that stand before ours."""
+    if config.base is None:
+        path = config.out / "work/tokenizer.json"
+        if not path.is_file():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            train_codec(config.text_size, config.seed).save(path)
+        codec = TextCodec.load(path)
+        return codec, codec.size
+    model, tokenizer = load_base(config.base)
+    codec = TextCodec(tokenizer)
+    return codec, max(codec.size, model.get_input_embeddings().weight.shape[0])
+
+
+def _once(write: Callable[[], None]) -> None:
+    """Let the first of several workers write while the others wait."""
+    from accelerate import PartialState
+
+    state = PartialState()
+    if state.is_main_process:
+        write()
+    state.wait_for_everyone()
+
+
+def _finish_stage(model: PrefixedModel, losses: list[float], folder: Path) -> None:
+    """Write a stage's losses, then its result, then drop its checkpoints."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "losses.json").write_text(json.dumps(losses))
+    save_file(trainable_state(model), folder / "done.safetensors")
+    for name in ("checkpoint", "checkpoint.old"):
+        shutil.rmtree(folder / name, ignore_errors=True)
+
+
+def _tail(losses: list[float], count: int = 100) -> float:
+    last = losses[-count:]
+    return round(sum(last) / max(1, len(last)), 4)
 
 
 def save_pretrained(model: PrefixedModel, vocabulary: Vocabulary, codec: TextCodec, folder: Path) -> None:

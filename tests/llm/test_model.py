@@ -1,0 +1,115 @@
+from pathlib import Path
+
+import pytest
+import torch
+from tests.llm.llm_world import NUM_CODES, FakeWords, make_codec, make_model, make_vocabulary
+
+from mien.llm.decoder import QwenDecoder
+from mien.llm.model import MAX_SECONDS, MotionLanguageModel
+from mien.llm.plan import parse_lines
+from mien.llm.sampling import Sampling
+
+
+@pytest.fixture(scope="module")
+def model() -> MotionLanguageModel:
+    codec = make_codec()
+    vocabulary = make_vocabulary(codec)
+    network = make_model(vocabulary)
+    decoder = QwenDecoder(network.base.config.to_dict(), network.base.state_dict())
+    return MotionLanguageModel(
+        vocabulary,
+        codec,
+        network.prefix,
+        {"text_to_motion": decoder, "motion_to_text": decoder},
+        FakeWords(),  # type: ignore[arg-type]
+    )
+
+
+@pytest.mark.parametrize("seconds", [0.04, 0.5, 3.0, 8.0, 8.04, 13.0, 31.0])
+def test_a_motion_is_as_long_as_asked(model: MotionLanguageModel, seconds: float) -> None:
+    ((score, codes),) = model.generate_motion(["she nods"], seconds)
+    assert len(codes) == round(seconds * 25)
+    assert int(codes.min()) >= 0 and int(codes.max()) < NUM_CODES
+    assert all(x.stop * 0.2 <= seconds + 0.2 for x in parse_lines(score))
+
+
+def test_without_a_duration_the_model_chooses_one(model: MotionLanguageModel) -> None:
+    ((_, codes),) = model.generate_motion(["she nods"])
+    assert 2.0 <= len(codes) / 25 <= 8.0
+
+
+@pytest.mark.parametrize("seconds", [2.0, 17.0])
+def test_streamed_is_offline_code_by_code(model: MotionLanguageModel, seconds: float) -> None:
+    ((score, codes),) = model.generate_motion(["he winks"], seconds, seed=4)
+    stream = model.stream_motion("he winks", seconds, seed=4)
+    assert list(stream) == codes.tolist()
+    assert stream.score == score
+    assert stream.num_frames == len(codes)
+
+
+def test_two_streams_do_not_disturb_each_other(model: MotionLanguageModel) -> None:
+    alone = list(model.stream_motion("he winks", 2.0, seed=4))
+    first, second = (model.stream_motion(t, 2.0, seed=4) for t in ("he winks", "she nods"))
+    pairs = list(zip(first, second, strict=True))
+    assert [a for a, _ in pairs] == alone
+
+
+def test_the_same_seed_gives_the_same_motion_and_another_another(
+    model: MotionLanguageModel,
+) -> None:
+    first, again, other = (
+        model.generate_motion(["she nods"], 3.0, seed=seed)[0][1] for seed in (1, 1, 2)
+    )
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+
+
+def test_a_batch_gives_what_single_prompts_give(model: MotionLanguageModel) -> None:
+    texts, seconds = ["she nods", "he winks slowly and smiles", "look"], [2.0, 9.0, None]
+    together = model.generate_motion(texts, seconds, seed=3)
+    for i, (text, duration) in enumerate(zip(texts, seconds, strict=True)):
+        ((score, codes),) = model.generate_motion([text], duration, seed=3 + i)
+        assert together[i][0] == score
+        assert torch.equal(together[i][1], codes)
+
+
+def test_describing_a_batch_gives_what_single_motions_give(model: MotionLanguageModel) -> None:
+    generator = torch.Generator().manual_seed(1)
+    motions = [torch.randint(0, NUM_CODES, (n,), generator=generator) for n in (1, 60, 450)]
+    together = model.describe_batch(motions)
+    assert [d.score for d in together] == [model.describe(m).score for m in motions]
+    assert [d.caption for d in together] == [model.describe(m).caption for m in motions]
+
+
+@pytest.mark.parametrize("seconds", [0, -1, 600, float("nan"), float("inf")])
+def test_an_impossible_duration_is_refused(model: MotionLanguageModel, seconds: float) -> None:
+    with pytest.raises(ValueError, match=f"above 0 and at most {MAX_SECONDS:.0f}"):
+        model.generate_motion(["nod"], seconds)
+
+
+def test_as_many_durations_as_texts_are_needed(model: MotionLanguageModel) -> None:
+    with pytest.raises(ValueError, match=r"one item a text \(2\), got 1"):
+        model.generate_motion(["nod", "wink"], [1.0])
+
+
+@pytest.mark.parametrize(
+    ("codes", "message"), [([], "at least one frame"), ([NUM_CODES], "codes must be from 0 to 31")]
+)
+def test_codes_that_are_none_are_refused(
+    model: MotionLanguageModel, codes: list[int], message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        model.describe(torch.tensor(codes, dtype=torch.long))
+
+
+@pytest.mark.parametrize(
+    "bad", [{"temperature": -1.0}, {"top_p": 0.0}, {"plan_temperature": 99.0}, {"plan_top_p": 1.1}]
+)
+def test_sampling_out_of_range_is_refused(bad: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match=next(iter(bad))):
+        Sampling(**bad)
+
+
+def test_a_folder_without_a_model_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="must hold a language model"):
+        MotionLanguageModel.load(tmp_path)

@@ -1,0 +1,130 @@
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from tests.llm.llm_world import FakeWords, make_codec, make_mixture, make_vocabulary
+
+from mien.llm import train
+from mien.llm.base import append_rows, built_in_base
+from mien.llm.decoder import QwenDecoder
+from mien.llm.model import MotionLanguageModel
+from mien.llm.stage import Schedule
+from mien.llm.storage import add_lora, merged_state
+from mien.llm.train import Trainer, TrainLlmConfig, new_model, write_card
+
+QUICK = Schedule(6, learning_rate=3e-3, warmup=2, checkpoint_every=3)
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+
+def _trainer(tmp_path: Path, base: str | None = None, num_text: int | None = None) -> Trainer:
+    mixture = make_mixture(tmp_path / "pool")
+    vocabulary = mixture.writer.vocabulary
+    if num_text is not None:
+        vocabulary = replace(vocabulary, num_text=num_text)
+    config = TrainLlmConfig(
+        out=tmp_path / "out", base=base, text=QUICK, mixed=QUICK, adapter=QUICK, rank=2,
+        text_batch=3, clip_batch=2,
+    )  # fmt: skip
+    return Trainer(
+        config, vocabulary, mixture.codec, mixture.texts, mixture.clips, FakeWords.width
+    )
+
+
+def test_a_trained_model_is_saved_and_speaks(tmp_path: Path) -> None:
+    trainer = _trainer(tmp_path)
+    losses = trainer.train_all()
+    assert set(losses) == {"text", "mixed", "text_to_motion", "motion_to_text"}
+    model = new_model(trainer.vocabulary, FakeWords.width, 0)
+    write_card(tmp_path / "out", model, trainer.config, {})
+    loaded = MotionLanguageModel.load(tmp_path / "out")
+    loaded._encoder = FakeWords()  # type: ignore[assignment]
+    ((score, codes),) = loaded.generate_motion(["she does left wink"], 2.0)
+    assert score and len(codes) == 50
+    assert loaded.describe(codes).caption is not None
+
+
+def test_a_finished_stage_is_not_trained_again(tmp_path: Path) -> None:
+    first = _trainer(tmp_path).train_all()
+    assert _trainer(tmp_path).train_all() == first
+
+
+def test_adapters_differ_and_are_merged_as_peft_does(tmp_path: Path) -> None:
+    from peft import PeftModel
+    from transformers import AutoModelForCausalLM
+
+    out = tmp_path / "out"
+    _trainer(tmp_path).train_all()
+    base = AutoModelForCausalLM.from_pretrained(out / "base", dtype=torch.float32)
+    merged = PeftModel.from_pretrained(base, str(out / "text_to_motion")).merge_and_unload()
+    ours, other = merged_state(out, "text_to_motion"), merged_state(out, "motion_to_text")
+    name = "model.layers.0.self_attn.q_proj.weight"
+    assert not torch.equal(ours[name], other[name])
+    for key, value in merged.state_dict().items():
+        if key != "lm_head.weight":
+            torch.testing.assert_close(value, ours[key])
+
+
+def test_low_rank_updates_are_added_with_their_scale() -> None:
+    a, b = torch.arange(6.0).view(1, 6), torch.arange(4.0).view(4, 1)
+    adapter = {"base_model.model.x.lora_A.weight": a, "base_model.model.x.lora_B.weight": b}
+    out = add_lora({"x.weight": torch.ones(4, 6)}, adapter, {"lora_alpha": 6, "r": 2})
+    torch.testing.assert_close(out["x.weight"], 1 + 3 * b @ a)
+
+
+def test_a_foreign_base_is_adapted_and_loaded_by_its_folder(tmp_path: Path) -> None:
+    folder = tmp_path / "foreign"
+    base = built_in_base(320, seed=9, width=32, layers=1)
+    base.save_pretrained(folder)
+    _save_tokenizer(folder)
+    trainer = _trainer(tmp_path, str(folder), num_text=320)
+    losses = trainer.train_all()
+    assert set(losses) == {"text_to_motion", "motion_to_text"}
+    model = new_model(trainer.vocabulary, FakeWords.width, 0, str(folder))
+    write_card(tmp_path / "out", model, trainer.config, {})
+    loaded = MotionLanguageModel.load(tmp_path / "out", base=str(folder))
+    loaded._encoder = FakeWords()  # type: ignore[assignment]
+    ((_, codes),) = loaded.generate_motion(["she nods"], 2.0)
+    assert len(codes) == 50
+    with pytest.raises(ValueError, match="was trained on the base"):
+        MotionLanguageModel.load(tmp_path / "out", base="another/base")
+
+
+def _save_tokenizer(folder: Path) -> None:
+    from transformers import PreTrainedTokenizerFast
+
+    path = folder / "tokenizer.json"
+    make_codec().save(path)
+    PreTrainedTokenizerFast(tokenizer_file=str(path)).save_pretrained(folder)
+
+
+def test_new_rows_leave_the_old_ones_alone() -> None:
+    base = built_in_base(50, seed=1, width=32, layers=1)
+    before = base.get_input_embeddings().weight.detach().clone()
+    append_rows(base, 60, seed=0)
+    after = base.get_input_embeddings().weight
+    assert after.shape[0] == 60
+    assert torch.equal(after[:50], before)
+    assert after[50:].std() > 0
+    assert base.get_output_embeddings().weight is after
+
+
+def test_a_base_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="must be a folder or hub id"):
+        train.load_base(str(tmp_path / "nothing"), is_local=True)
+
+
+def test_sizes_that_teach_nothing_are_refused() -> None:
+    with pytest.raises(ValueError, match="`clip_batch` must be at least 1, got 0"):
+        TrainLlmConfig(clip_batch=0)
+
+
+def test_the_decoder_of_a_saved_model_is_the_trained_one(tmp_path: Path) -> None:
+    trainer = _trainer(tmp_path)
+    trainer.train_all()
+    vocabulary = make_vocabulary(make_codec())
+    state = merged_state(tmp_path / "out", "motion_to_text")
+    decoder = QwenDecoder(
+        built_in_base(vocabulary.size, 0).config.to_dict(), state
+    )
+    assert decoder.embed(torch.tensor([3])).shape == (1, 256)
