@@ -42,3 +42,18 @@ def test_an_adjective_goes_behind_the_article_that_agrees_with_it() -> None:
 def test_a_sentence_gets_one_capital_and_one_stop() -> None:
     assert sentence("she nods") == "She nods."
     assert sentence("can you nod?") == "Can you nod?"
+
+
+def test_be_agrees_with_everyone() -> None:
+    forms = {"he": "is", "they": "are", "I": "am"}
+    for name, be in forms.items():
+        person = next(p for p in PERSONS if p.name == name)
+        assert inflect("be sad", person.form) == f"{be} sad"
+        assert fill("{she} {is} late", person) == f"{name} {be} late"
+
+
+def test_a_plain_verb_is_plain_behind_they() -> None:
+    they = next(p for p in PERSONS if p.name == "someone")
+    assert inflect("nod", they.form) == "nods"
+    assert inflect("nod", they.pronoun_form) == "nod"
+    assert inflect("not understand", they.pronoun_form) == "do not understand"

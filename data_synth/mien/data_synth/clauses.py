@@ -1,6 +1,7 @@
 """One action in words: as a verb phrase, as a noun phrase, as tags."""
 
 import random
+import re
 from dataclasses import dataclass
 
 from mien.data_synth.grammar import Form, Person, fill, inflect, with_adjective
@@ -118,8 +119,8 @@ def _plain(speaker: Speaker, action: Action, entry: Entry, side: str) -> str:
         phrase = speaker.phrase(entry, "verbs", side)
         if side:
             phrase += fill(rng.choice(_SIDE_ENDINGS), speaker.person, side)
-    if "to the " in phrase and rng.random() < 0.25:
-        phrase = phrase.replace("to the ", f"to {speaker.person.their} ", 1)
+    if rng.random() < 0.25:
+        phrase = re.sub(r"to the (left|right)\b", rf"to {speaker.person.their} \1", phrase)
     strength = speaker.strength(action, "after")
     if strength.endswith("ly") and " " not in strength and rng.random() < 0.35:
         phrase = f"{strength} {phrase}" if _may_lead(strength) else f"{phrase} {strength}"
@@ -181,7 +182,7 @@ def tag(speaker: Speaker, action: Action) -> str:
     if side and side not in name:
         name = rng.choice((f"{side} {name}", f"{name} {side}", f"{name} ({side})"))
     if strength:
-        name = rng.choice((f"{strength} {name}", f"{name} ({strength})", f"{name}, {strength}"))
+        name = rng.choice((f"{strength} {name}", f"{strength} {name}", f"{name} ({strength})"))
     return name
 
 

@@ -5,7 +5,10 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Literal
 
-Form = Literal["base", "third", "gerund", "past"]
+Form = Literal["base", "third", "plural", "first", "gerund", "past"]
+
+
+_PRONOUN_FORMS: dict[str, Form] = {"they": "plural", "you": "plural", "I": "first"}
 
 
 @dataclass(frozen=True)
@@ -18,7 +21,7 @@ class Person:
         them: Object pronoun.
         their: Possessive.
         themself: Reflexive.
-        is_plural: Whether verbs stay plain: they, you.
+        is_plural: Whether verbs stay plain behind the name: they, you, I.
     """
 
     name: str
@@ -31,12 +34,12 @@ class Person:
     @property
     def form(self) -> Form:
         """The verb form of the present tense behind the name."""
-        return "base" if self.is_plural else "third"
+        return self.pronoun_form if self.is_plural else "third"
 
     @property
     def pronoun_form(self) -> Form:
         """The verb form of the present tense behind the pronoun."""
-        return "base" if self.they in ("they", "you") else "third"
+        return _PRONOUN_FORMS.get(self.they, "third")
 
 
 _SHE = ("she", "her", "her", "herself")
@@ -56,6 +59,7 @@ PERSONS: tuple[Person, ...] = (
     *_people("he, he, he, the man, a man, a young man, the boy, Tom, the actor", _HE),
     *_people("an old man, a father, Jack, a guy, the king", _HE),
     Person("they", *_THEY, True),
+    Person("I", "I", "me", "my", "myself", True),
     *_people("the person, a person, someone, the character, the avatar", _THEY),
 )
 PEOPLE_NAMED: tuple[Person, ...] = tuple(p for p in PERSONS if p.name != p.they)
@@ -167,7 +171,7 @@ def inflect(phrase: str, form: Form) -> str:
     words = phrase.split(" ")
     at = next(i for i, w in enumerate(words) if w not in _NOT_VERBS)
     if words[at] == "not":
-        helper = {"third": "does not", "past": "did not", "gerund": "not"}[form]
+        helper = {"third": "does not", "past": "did not", "gerund": "not"}.get(form, "do not")
         verb = words[at + 1]
         rest = [inflect(verb, "gerund") if form == "gerund" else verb, *words[at + 2 :]]
         return " ".join([*words[:at], helper, *rest])
@@ -182,6 +186,8 @@ def _verb(verb: str, form: Form) -> str:
     stem, hyphen, tail = verb.partition("-")
     if hyphen and stem in ("half",):
         return f"{stem}-{_verb(tail, form)}"
+    if form in ("plural", "first"):
+        return {"be": "are" if form == "plural" else "am"}.get(verb, verb)
     if verb in _IRREGULAR:
         return _IRREGULAR[verb][{"third": 0, "gerund": 1, "past": 2}[form]]
     last_y = verb.endswith("y") and verb[-2] not in "aeiou"
@@ -198,7 +204,7 @@ def _verb(verb: str, form: Form) -> str:
 
 
 def _drops_e(verb: str) -> bool:
-    return verb.endswith("e") and not verb.endswith(("ee", "oe", "ye", "inge"))
+    return verb.endswith("e") and not verb.endswith(("ee", "oe", "ye"))
 
 
 @cache
@@ -213,7 +219,7 @@ def fill(phrase: str, person: Person, side: str = "") -> str:
         return phrase
     form = person.pronoun_form
     phrase = re.sub(r"(\w+)\{s\}", lambda m: inflect(m[1], form), phrase)
-    plural = form == "base"
+    plural = form != "third"
     return phrase.format(
         she=person.they,
         her=person.their,
@@ -223,7 +229,7 @@ def fill(phrase: str, person: Person, side: str = "") -> str:
         does="do" if plural else "does",
         was="were" if plural else "was",
         side=side,
-        **{"is": "are" if plural else "is"},
+        **{"is": inflect("be", form)},
     )
 
 

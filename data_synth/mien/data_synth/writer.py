@@ -1,6 +1,7 @@
 """The writer: a performance in words, from a single word to a director's note."""
 
 import random
+import re
 
 from mien.data_synth.clauses import (
     Speaker,
@@ -122,6 +123,8 @@ def _framed(speaker: Speaker, performance: Performance, register: str) -> str:
         speaker = Speaker(speaker.rng, speaker.lexicon, speaker.split, YOU, speaker.wording)
     whole = frame in ("{S}", "{I}", "{P}")
     person = speaker.person
+    if person.is_plural:
+        frame = frame.replace("{P}", "{S}")
     slots: dict[str, str] = {
         "name": person.name,
         "NAME": person.name.upper(),
@@ -198,10 +201,9 @@ def _opening(speaker: Speaker, action: Action, form: Form) -> str:
 
 def _pick_join(speaker: Speaker, table: str, key: str, form: Form) -> str:
     """A join whose pronoun, if any, agrees with the form."""
-    finite = form in ("third", "past") or (form == "base" and speaker.person.is_plural)
     for _ in range(8):
         join = speaker.pick(table, key)
-        if finite or "{they}" not in join:
+        if form != "gerund" or "{they}" not in join:
             return join
     return ", {g} at the same time" if key == "overlap" else ", then {x}"
 
@@ -211,10 +213,10 @@ def _fill_join(speaker: Speaker, join: str, action: Action, form: Form) -> str:
     if "{n}" in join:
         return join.format(n=noun_phrase(speaker, action), they=they)
     form = "gerund" if "{g}" in join else form
-    if "{they}" in join and form == "third":
+    if "{they}" in join and form in ("third", "base"):
         form = speaker.person.pronoun_form
     if speaker.person is YOU and ". " in join:
-        join = join.replace("{they} ", "")
+        join, form = join.replace("{they} ", ""), "base"
     phrase = verb_phrase(speaker, action, form)
     return join.format(x=phrase, g=phrase, they=they)
 
@@ -277,15 +279,52 @@ def _timed(speaker: Speaker, performance: Performance) -> str:
 def _surface(rng: random.Random, text: str, register: str) -> str:
     """Capitals, the full stop, and now and then a slip of the finger."""
     style = rng.random()
+    if rng.random() < 0.4:
+        text = contract(text)
     if register in ("word", "tags", "timed", "plain"):
         text = text if style < 0.7 else text[:1].upper() + text[1:]
     elif style < 0.5:
         text = sentence(text)
     elif style < 0.85:
         text = text.lower().rstrip(".")
+    if rng.random() < 0.05:
+        text = text.rstrip(".!?") + rng.choice(
+            ("!", "!!", "...", " pls", " please", " :)", "?", " now")
+        )
     if rng.random() < 0.006:
         text = text.upper()
     return _typo(rng, text) if rng.random() < 0.025 else text
+
+
+_CONTRACTIONS = (
+    (r"\b([Ss]?[Hh]e|[Ii]t|[Tt]here|[Tt]hat|[Ww]hat) is\b", r"\1's"),
+    (
+        r"\b([Ss]?[Hh]e) has (just|lost|had|been|won|bitten|not|never|failed|worked|heard)\b",
+        r"\1's \2",
+    ),
+    (r"\b([Tt]hey|[Yy]ou|[Ww]e) are\b", r"\1're"),
+    (
+        r"\b([Tt]hey|[Yy]ou|I) have (just|lost|had|been|won|bitten|not|never|failed|heard)\b",
+        r"\1've \2",
+    ),
+    (r"\bI am\b", "I'm"),
+    (r"\b(do|does|did|could|would|should|is|was|are|were) not\b", r"\1n't"),
+    (r"\bcannot\b", "can't"),
+    (r"\bwill not\b", "won't"),
+    (r"\b(she|he|they|you) will\b", r"\1'll"),
+)
+
+
+def contract(text: str) -> str:
+    """Contract as one does when writing quickly.
+
+    Example:
+        >>> contract("She is sad, it cannot be true and he has lost")
+        "She's sad, it can't be true and he's lost"
+    """
+    for pattern, short in _CONTRACTIONS:
+        text = re.sub(pattern, short, text)
+    return text
 
 
 def _typo(rng: random.Random, text: str) -> str:
