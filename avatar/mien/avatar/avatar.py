@@ -20,6 +20,7 @@ from mien.avatar.avatar_file import (
     write_avatar,
 )
 from mien.avatar.canvas import find_openings
+from mien.avatar.decoder import AppearanceDecoder, Atlas, apply_deltas
 from mien.avatar.gaussians import Gaussians
 from mien.avatar.look import Look
 from mien.avatar.placing import Placed, place, unit, vertex_normals
@@ -121,13 +122,19 @@ class Avatar:
             raise ValueError(f"An avatar's folder ends in {SUFFIX}, got {path.name!r}.")
         write_avatar(self, path)
 
-    def drive(self, motion: Motion, camera: Camera | None = None) -> Iterator[Gaussians]:
+    def drive(
+        self,
+        motion: Motion,
+        camera: Camera | None = None,
+        decoder: AppearanceDecoder | None = None,
+    ) -> Iterator[Gaussians]:
         """Give the Gaussians of every frame; the motion's own identity is not used.
 
         Args:
             motion: For the avatar's head.
             camera: Where the viewer stands, for what hides behind lids and lips and for
                 highlights; None takes the front.
+            decoder: Changes the Gaussians frame by frame; none is trained yet.
 
         Raises:
             ValueError: If the motion is for another head.
@@ -140,7 +147,7 @@ class Avatar:
         for start in range(0, motion.num_frames, _CHUNK):
             part = motion.slice(start, min(start + _CHUNK, motion.num_frames))
             for vertices in self.vertices(part):
-                yield self.pose(vertices, camera)
+                yield self.pose(vertices, camera, decoder)
 
     def vertices(self, motion: Motion) -> Float[Tensor, "t v 3"]:
         """Pose this person's mesh by every frame, metres."""
@@ -158,12 +165,18 @@ class Avatar:
         return posed
 
     @torch.no_grad()
-    def pose(self, vertices: Float[Tensor, "v 3"], camera: Camera | None = None) -> Gaussians:
+    def pose(
+        self,
+        vertices: Float[Tensor, "v 3"],
+        camera: Camera | None = None,
+        decoder: AppearanceDecoder | None = None,
+    ) -> Gaussians:
         """Give the Gaussians of one posed mesh.
 
         Args:
             vertices: Of the avatar's head, posed, metres.
             camera: Where the viewer stands; None takes the front.
+            decoder: See `drive`.
         """
         faces = self.head.faces
         normals = vertex_normals(vertices, faces)
@@ -174,6 +187,10 @@ class Avatar:
             self.splats, placed, self._state.materials, to_viewer, dimming, self.studio
         )
         opacities = torch.where(hidden, 0.0, self.splats.opacity)
+        if decoder is not None:
+            atlas = self._state.atlas(self, decoder.resolution)
+            deltas = decoder(atlas.position_map(vertices), atlas.static)
+            placed, colors, opacities = apply_deltas(placed, colors, opacities, deltas, atlas)
         quats = rotmat_to_quat(placed.rotmats)
         return Gaussians(placed.means, quats, placed.scales, opacities, colors)
 
@@ -194,6 +211,13 @@ class _State:
     solid: Tensor
     eyes: tuple[tuple[slice, Window], ...]
     mouth: tuple[slice, Window]
+    atlases: dict[int, Atlas] = field(default_factory=dict)
+
+    def atlas(self, avatar: Avatar, resolution: int) -> Atlas:
+        """Give the texture at one resolution, laid out on first use."""
+        if resolution not in self.atlases:
+            self.atlases[resolution] = Atlas.of(avatar.head, avatar.splats, resolution)
+        return self.atlases[resolution]
 
     @classmethod
     def of(cls, avatar: Avatar) -> _State:
@@ -232,7 +256,7 @@ class _State:
         span, window = self.mouth
         view = window.look_through(vertices, placed.means[span], to_viewer)
         inside = view.behind > 0
-        hidden[span] = inside & (~view.visible(1.0 * _MM) | (view.gap < 0.25 * _MM))
+        hidden[span] = inside & (~view.visible(4.0 * _MM) | (view.gap < 0.25 * _MM))
         lit = (view.gap + 1.0 * _MM) / (view.gap + 1.0 * _MM + 0.55 * view.behind.clamp_min(0))
         top_shadow = 1 - 0.45 * torch.exp(-view.below_top.clamp_min(0.0) / (3.0 * _MM))
         dimming[span] = torch.where(inside, lit * top_shadow, 1.0)

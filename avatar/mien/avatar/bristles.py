@@ -145,18 +145,20 @@ def _paint_lashes(
         pieces.append(((point + end) / 2, (end - point) / 2, np.full(count, float(index))))
         point = end
     centers, along, order = (np.concatenate([p[k] for p in pieces]) for k in range(3))
-    strength = 0.75 if row == "upper" else 0.28
+    strength = 0.6 if row == "upper" else 0.16
     ribbons = Ribbons(
         centers=centers,
         along=along,
         outward=np.broadcast_to([0.0, 0.25, 1.0], centers.shape).copy(),
-        width=0.14 - 0.035 * order,
+        width=0.105 - 0.025 * order,
         color=np.broadcast_to(np.array(look.brow_color) * 0.35, centers.shape).copy(),
         opacity=strength * (1.0 - 0.22 * order),
         occlusion=np.full(len(centers), 0.7),
         gloss=np.zeros(len(centers)),
     )
-    return bind_ribbons(Kind.BRISTLE, ribbons, canvas, _rim_faces(canvas, window, row))
+    return bind_ribbons(
+        Kind.BRISTLE, ribbons, canvas, _rim_faces(canvas, window, row), np.tile(root, (3, 1))
+    )
 
 
 def _rim_faces(canvas: Canvas, window: object, row: str) -> Array:

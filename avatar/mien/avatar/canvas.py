@@ -14,8 +14,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 
 from mien.avatar.placing import vertex_normals
+from mien.avatar.sampling import Cells, sample_surface
 from mien.avatar.splats import Kind, Splats
-from mien.avatar.uv_grid import Cells, sample_cells
 from mien.avatar.windows import Window
 from mien.head import Head
 
@@ -31,7 +31,6 @@ class Canvas:
         vertices: Mean adult at rest, millimetres.
         normals: Unit normals of the vertices.
         faces: Triangles.
-        uv_corners: The triangles' corners in the texture.
         parts: For each part its triangles, as a mask.
         eyes: Lid margins, left and right.
         mouth: The line where the lips meet.
@@ -40,7 +39,6 @@ class Canvas:
     vertices: Float[Array, "v 3"]
     normals: Float[Array, "v 3"]
     faces: Int[Array, "f 3"]
-    uv_corners: Float[Array, "f 3 2"]
     parts: dict[str, Bool[Array, " f"]]
     eyes: tuple[Window, Window]
     mouth: Window
@@ -50,14 +48,14 @@ class Canvas:
         """Prepare a head.
 
         Raises:
-            ValueError: If the head lacks texture coordinates or the parts of the default head.
+            ValueError: If the head lacks parts of the default head.
         """
         wanted = {"skin", "socket_left", "socket_right", "mouth_bag", "eye_left", "eye_right"}
         missing = sorted(wanted - set(head.parts))
-        if missing or not len(head.uv_faces):
+        if missing:
             raise ValueError(
-                f"Painting needs the default head's parts and texture coordinates; the head "
-                f"{head.name!r} lacks {missing or 'texture coordinates'}. Use Head.default()."
+                f"Painting needs the default head's parts; the head {head.name!r} lacks {missing}. "
+                "Use Head.default()."
             )
         template = head.v_template.double()
         faces = head.faces.numpy()
@@ -70,7 +68,6 @@ class Canvas:
             vertices,
             vertex_normals(template, head.faces).numpy(),
             faces,
-            head.uv.double().numpy()[head.uv_faces.numpy()],
             parts,
             (left, right),
             mouth,
@@ -82,14 +79,11 @@ class Canvas:
         normals = vertex_normals(vertices, head.faces)
         return dataclasses.replace(self, vertices=vertices.numpy() / MM, normals=normals.numpy())
 
-    def sample(self, part: Bool[Array, " f"], spacing: Float[Array, " f"]) -> Cells:
-        """Cut the part's texture into cells `spacing` millimetres wide; its box fills the grid."""
+    def sample(self, part: Bool[Array, " f"], spacing: Float[Array, " f"], seed: int = 0) -> Cells:
+        """Spread discs `spacing` millimetres apart over a part."""
         ids = np.flatnonzero(part)
-        uv = self.uv_corners[ids]
-        low = uv.min((0, 1))
-        uv = (uv - low) / (uv.max((0, 1)) - low).max()
-        cells = sample_cells(self.vertices[self.faces[ids]], uv, spacing[ids])
-        return Cells(ids[cells.faces], cells.bary, cells.axes, cells.sizes)
+        cells = sample_surface(self.vertices[self.faces[ids]], spacing[ids], seed)
+        return dataclasses.replace(cells, faces=ids[cells.faces])
 
     def positions(self, faces: Int[Array, " n"], bary: Float[Array, "n 3"]) -> Float[Array, "n 3"]:
         """Points on triangles, millimetres."""
@@ -140,15 +134,15 @@ def splats_of_cells(
     gloss: Array | float = 0.0,
     bump: Array | None = None,
 ) -> Splats:
-    """Make one flat splat of each cell.
+    """Make one flat, round splat of each disc.
 
     Args:
         kind: What it is made of.
-        cells: From `Canvas.sample`, sizes in millimetres.
+        cells: From `Canvas.sample`, radii in millimetres.
         albedo: Diffuse color, sRGB.
-        overlap: Standard deviation over half the cell's width.
+        overlap: Standard deviation over the disc's radius.
         lift_mm: Height above the surface.
-        thickness: Third standard deviation over the smaller of the other two.
+        thickness: Third standard deviation over the other two.
         opacity: See `Splats`, and so for the rest.
         occlusion: See `Splats`.
         key_light: See `Splats`.
@@ -168,7 +162,7 @@ def splats_of_cells(
         offset=torch.stack([column(0.0), column(0.0), column(lift_mm) * MM], -1),
         long_axis=torch.tensor(axes[:, 0], dtype=torch.float32),
         wide_axis=torch.tensor(axes[:, 1], dtype=torch.float32),
-        thickness=column(cells.sizes.min(1) * overlap * thickness * MM),
+        thickness=column(cells.sizes * overlap * thickness * MM),
         albedo=torch.tensor(np.clip(albedo, 0, 1), dtype=torch.float32),
         opacity=column(opacity),
         occlusion=column(np.clip(occlusion, 0, 1)),

@@ -10,7 +10,7 @@ from mien.avatar.look import Look
 from mien.avatar.noise import fractal_noise, smoothstep, value_noise
 from mien.avatar.pigment import mix, skin_color
 from mien.avatar.splats import Kind, Splats
-from mien.avatar.uv_grid import Cells
+from mien.avatar.sampling import Cells
 
 Array = np.ndarray
 
@@ -32,7 +32,7 @@ def _paint_eye(canvas: Canvas, look: Look, fineness: float, part: str) -> Splats
     center = canvas.vertices[np.unique(canvas.faces[mask])].mean(0)
     middle = canvas.centroids() - center
     angle = np.arctan2(np.hypot(middle[:, 0], middle[:, 1]), middle[:, 2])
-    spacing = np.interp(np.rad2deg(angle), [0, 24, 34, 80], [0.50, 0.50, 0.95, 1.3])
+    spacing = np.interp(np.rad2deg(angle), [0, 24, 34, 80], [0.36, 0.36, 0.70, 1.1])
     spacing = np.where(angle < np.deg2rad(88), spacing, np.inf) / fineness
     cells = canvas.sample(mask, spacing)
     points = canvas.positions(cells.faces, cells.bary) - center
@@ -43,7 +43,7 @@ def _paint_eye(canvas: Canvas, look: Look, fineness: float, part: str) -> Splats
         Kind.EYE,
         cells,
         _eye_color(points, iris, look),
-        overlap=1.5,
+        overlap=1.4,
         gloss=0.25 + 0.75 * smoothstep(1.25, 0.9, iris),
         bump=_cornea(canvas, cells, points, iris),
     )
@@ -99,7 +99,7 @@ def _paint_rim(canvas: Canvas, look: Look, fineness: float, index: int) -> Splat
     to_rim = np.linalg.norm(
         canvas.centroids()[:, None] - canvas.vertices[ids][None], axis=-1
     ).min(1)
-    spacing = np.where(to_rim < 3.0, 0.7 / fineness, np.inf)
+    spacing = np.where(to_rim < 3.0, 0.6 / fineness, np.inf)
     cells = canvas.sample(part, spacing)
     points = canvas.positions(cells.faces, cells.bary)
     upper = canvas.vertices[canvas.eyes[index].upper]

@@ -54,7 +54,7 @@ class Style:
 
 
 STYLES: dict[HairStyle, Style] = {
-    "bob": Style(1500, (235.0, 25.0), 10.0, 1.15, 13.0, 17.0, -98.0, True, 0.9),
+    "bob": Style(1700, (235.0, 25.0), 11.0, 1.05, 13.0, 17.0, -98.0, True, 0.9),
     "short": Style(3200, (38.0, 9.0), 7.0, 0.75, 9.0, None, -70.0, False, 0.85),
     "down": Style(2600, (16.0, 5.0), 5.5, 0.55, 3.0, None, -60.0, False, 0.35),
 }
@@ -63,7 +63,7 @@ STYLES: dict[HairStyle, Style] = {
 def hairline_height(points: Float[Array, "n 3"], seed: int) -> Float[Array, " n"]:
     """Distance above the hairline, roughly, millimetres; negative is bare skin."""
     line = np.interp(points[:, 2], _HAIRLINE[:, 0], _HAIRLINE[:, 1])
-    ragged = 3.0 * value_noise(points, 14.0, seed + 71) + 2.0 * value_noise(points, 5.0, seed + 72)
+    ragged = 1.6 * value_noise(points, 14.0, seed + 71) + 1.2 * value_noise(points, 5.0, seed + 72)
     ear = (np.abs(points[:, 0]) > 71.5) & (np.abs(points[:, 1] + 17) < 30)
     return np.where(ear, -20.0, points[:, 1] - line + ragged)
 
@@ -82,7 +82,7 @@ def hidden_ears(canvas: Canvas, look: Look) -> Float[Array, " f"]:
 
 
 def _ear_box(points: Float[Array, "n 3"]) -> Array:
-    within = (np.abs(points[:, 1] + 17) < 40) & (points[:, 2] < -56) & (points[:, 2] > -112)
+    within = (np.abs(points[:, 1] + 19) < 44) & (points[:, 2] < -56) & (points[:, 2] > -112)
     return np.asarray((np.abs(points[:, 0]) > 69.0) & within)
 
 
@@ -105,8 +105,9 @@ def _roots(
     area = np.linalg.norm(
         np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=-1
     )
-    on_scalp = hair_cover(canvas, look) > 0.01
-    chance = np.where(on_scalp, area, 0.0)
+    above = hairline_height(canvas.centroids(), look.seed)
+    chance = np.where(hair_cover(canvas, look) > 0.01, area, 0.0)
+    chance = chance * (1.0 + 2.5 * np.exp(-((above / 9.0) ** 2)))
     faces = rng.choice(len(chance), count, p=chance / chance.sum())
     bary = rng.dirichlet([1.0, 1.0, 1.0], count)
     points = canvas.positions(faces, bary)
@@ -124,8 +125,8 @@ class _Body:
 
     def height(self, points: Array) -> tuple[Array, Array]:
         """Signed height over the nearest surface and the way up from there."""
-        distance, near = self.tree.query(points, k=3)
-        weight = 1.0 / (distance + 1.0)
+        distance, near = self.tree.query(points, k=20)
+        weight = np.exp(-((distance / (distance[:, :1] + 7.0)) ** 2))
         weight /= weight.sum(-1, keepdims=True)
         normal = (self.normals[near] * weight[..., None]).sum(1)
         normal /= np.linalg.norm(normal, axis=-1, keepdims=True)
@@ -150,6 +151,8 @@ def _grow(
     body = _body(canvas, style)
     piece = style.piece_mm * coarse**0.5
     length = np.clip(rng.normal(*style.length_mm, len(roots)), 8.0, None)
+    if style.part_x is None:  # cut shorter around the face and at the nape
+        length = length * (0.55 + 0.45 * smoothstep(0.0, 30.0, hairline_height(roots, 0)))
     layer = rng.uniform(0.0, 1.0, len(roots))
     wander = rng.normal(0.0, 0.06, (len(roots), 3))
     wave = rng.uniform(0, 2 * np.pi, len(roots))
@@ -159,20 +162,23 @@ def _grow(
         done = piece * index
         height, up = body.height(points)
         wanted = _flow(style, roots, points, done)
-        wanted = wanted + wander + 0.09 * np.sin(done / 26.0 + wave)[:, None] * np.cross(wanted, up)
+        wanted = wanted + wander + 0.05 * np.sin(done / 34.0 + wave)[:, None] * np.cross(wanted, up)
         along = wanted - up * (wanted * up).sum(-1, keepdims=True) * (height < 25)[:, None]
         way = 0.55 * way + 0.45 * along / np.maximum(np.linalg.norm(along, axis=-1, keepdims=True), 1e-6)
         way /= np.maximum(np.linalg.norm(way, axis=-1, keepdims=True), 1e-6)
         growing = (done < length) & (points[:, 1] > style.end_y + 14 * (layer - 0.5))
         points = points + way * (piece * growing)[:, None]
         height, up = body.height(points)
-        target = style.lift_mm * (0.25 + 0.75 * layer) * np.minimum(1.0, (done + piece) / 32.0) + 0.6
-        near = height < 30
-        points = points + up * (np.where(near, np.maximum(target - height, -0.35 * height), 0.0) * growing)[:, None] * (
-            np.where(target > height, 1.0, 0.25))[:, None]  # fmt: skip
+        target = style.lift_mm * (0.25 + 0.75 * layer) * np.minimum(1.0, (done + piece) / 60.0) + 0.6
+        points = points + up * (_correction(height, target) * growing)[:, None]
         points = _off_face(points, roots)
         paths.append(points)
     return np.stack(paths, 1), layer
+
+
+def _correction(height: Array, target: Array) -> Array:
+    """Move up out of the head at once, and down to the layer's height slowly."""
+    return np.where(height < target, target - height, -0.3 * np.clip(height - target - 2.0, 0, 40))
 
 
 def _flow(style: Style, roots: Array, points: Array, done: float) -> Array:
@@ -181,8 +187,8 @@ def _flow(style: Style, roots: Array, points: Array, done: float) -> Array:
         crown = np.array([0.0, 95.0, -105.0])
         away = points - crown
         away /= np.linalg.norm(away, axis=-1, keepdims=True)
-        forward = np.exp(-(((points - [0, 80, -20]) / [60, 50, 60]) ** 2).sum(-1))[:, None]
-        return away + [0.0, -0.25, 0.0] + forward * np.array([0.35, 0.0, 0.25])
+        forward = np.exp(-(((points - [0, 75, 0]) / [60, 40, 45]) ** 2).sum(-1))[:, None]
+        return away + [0.0, -0.25, 0.0] + forward * np.array([-1.5, 0.35, 0.0])
     part = style.part_x * smoothstep(-110.0, -40.0, roots[:, 2])
     side = np.where(roots[:, 0] > part, 1.0, -1.0)
     start = np.exp(-done / 30.0)
@@ -198,15 +204,13 @@ def _flow(style: Style, roots: Array, points: Array, done: float) -> Array:
 
 
 def _off_face(points: Array, roots: Array) -> Array:
-    """Push strands that would cross the face out beside it."""
-    center, radius = np.array([0.0, -25.0]), np.array([66.0, 92.0])
-    flat = (points[:, :2] - center) / radius
-    inside = np.linalg.norm(flat, axis=-1)
-    reach = np.maximum(inside, 1e-3)
-    push = np.where((inside < 1.0) & (points[:, 2] > -38.0) & (roots[:, 1] > -20), 1.0 / reach, 1.0)
+    """Push strands that would cross the face out beside it, a little at each step."""
+    center, radius = np.array([0.0, -25.0]), np.array([65.0, 92.0])
+    reach = np.maximum(np.linalg.norm((points[:, :2] - center) / radius, axis=-1), 1e-3)
+    crosses = (reach < 1.0) & (points[:, 2] > -40.0)
+    grown = np.where(crosses, np.minimum(1.0 / reach, 1.0 + 2.5 / (60.0 * reach)), 1.0)
     moved = points.copy()
-    limited = np.minimum(push, 1.0 + 6.0 / np.maximum(reach * 60.0, 1.0))
-    moved[:, :2] = center + (points[:, :2] - center) * limited[:, None]
+    moved[:, :2] = center + (points[:, :2] - center) * grown[:, None]
     return moved
 
 

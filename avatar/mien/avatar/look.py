@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 Color = tuple[float, float, float]
 HairStyle = Literal["bob", "short", "down"]
@@ -39,11 +39,11 @@ class Look:
     flush: float = 0.5
     freckles: float = 0.15
     wrinkles: float = 0.0
-    lip_blood: float = 0.95
+    lip_blood: float = 0.82
     lip_gloss: float = 0.5
     brow_density: float = 0.8
     brow_color: Color = (0.24, 0.155, 0.11)
-    lash_length_mm: float = 7.5
+    lash_length_mm: float = 6.2
     hair: HairStyle = "bob"
     hair_color: Color = (0.34, 0.20, 0.12)
     iris_color: Color = (0.33, 0.40, 0.38)
@@ -61,6 +61,9 @@ class Look:
         for name in ("melanin", "blood", "lip_blood", "lash_length_mm", "iris_scale"):
             if not 0 <= getattr(self, name) <= 20:
                 raise ValueError(f"`{name}` must lie in [0, 20], got {getattr(self, name)}.")
+        if self.hair not in get_args(HairStyle):
+            styles = ", ".join(get_args(HairStyle))
+            raise ValueError(f"`hair` must be one of {styles}, got {self.hair!r}.")
         for name in ("brow_color", "hair_color", "iris_color", "cloth_color", "tooth_color"):
             value = getattr(self, name)
             if len(value) != 3 or not all(0 <= part <= 1 for part in value):

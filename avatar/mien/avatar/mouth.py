@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from jaxtyping import Float
 
 from mien.avatar.canvas import Canvas, splats_of_cells
 from mien.avatar.look import Look
@@ -23,6 +24,11 @@ def paint_mouth(canvas: Canvas, look: Look, fineness: float) -> Splats:
     parts = [_paint_bag(canvas, look, fineness)]
     if "tongue" in canvas.parts:
         parts.append(_paint_tongue(canvas, look, fineness))
+    for jaw in ("upper", "lower"):
+        if f"gums_{jaw}" in canvas.parts:
+            parts.append(_paint_gums(canvas, look, fineness, f"gums_{jaw}"))
+        if f"teeth_{jaw}" in canvas.parts and look.teeth:
+            parts.append(_paint_teeth(canvas, look, fineness, f"teeth_{jaw}"))
     return Splats.concatenate(parts)
 
 
@@ -61,3 +67,49 @@ def _paint_tongue(canvas: Canvas, look: Look, fineness: float) -> Splats:
         Kind.MOUTH, cells, color, occlusion=smoothstep(-50.0, 10.0, points[:, 2]),
         key_light=0.7, gloss=0.35, bump=bump,
     )  # fmt: skip
+
+
+def _paint_teeth(canvas: Canvas, look: Look, fineness: float, part: str) -> Splats:
+    middle = canvas.centroids()
+    normal = canvas.normals[canvas.faces].mean(1)
+    shows = (normal * _outward(middle)).sum(-1) > -0.35
+    spacing = np.interp(middle[:, 2], [-25.0, 0.0, 12.0], [2.2, 1.2, 0.75]) / fineness
+    cells = canvas.sample(canvas.parts[part], np.where(shows, spacing, np.inf))
+    points = canvas.positions(cells.faces, cells.bary)
+    normals = canvas.smooth_normals(cells.faces, cells.bary)
+    front = smoothstep(0.05, 0.75, (normals * _outward(points)).sum(-1))
+    height = points[:, 1] - canvas.vertices[canvas.faces[canvas.parts[part]], 1].mean()
+    toward_gum = height if part.endswith("upper") else -height
+    tooth = np.array(look.tooth_color)
+    color = mix(tooth, tooth * [0.97, 0.90, 0.78], smoothstep(1.0, 4.5, toward_gum))
+    color = mix(color, tooth * [0.90, 0.95, 1.0], 0.5 * smoothstep(-2.5, -4.5, toward_gum))
+    color = color * (1 + 0.04 * fractal_noise(points, 3.0, 2, look.seed + 55))[:, None]
+    color = mix(np.array([0.38, 0.20, 0.16]), color, 0.15 + 0.85 * front)
+    return splats_of_cells(
+        Kind.MOUTH, cells, color, occlusion=(0.35 + 0.65 * front) * _depth_light(points),
+        key_light=(0.2 + 0.7 * front) * _depth_light(points), gloss=0.55 * front, overlap=1.4,
+    )  # fmt: skip
+
+
+def _paint_gums(canvas: Canvas, look: Look, fineness: float, part: str) -> Splats:
+    middle = canvas.centroids()
+    spacing = np.interp(middle[:, 2], [-25.0, 0.0, 12.0], [3.0, 1.8, 1.2]) / fineness
+    cells = canvas.sample(canvas.parts[part], spacing)
+    points = canvas.positions(cells.faces, cells.bary)
+    patches = fractal_noise(points, 4.0, 2, look.seed + 56)
+    color = np.array(_GUM) * (1 + 0.10 * patches)[:, None]
+    light = _depth_light(points)
+    return splats_of_cells(
+        Kind.MOUTH, cells, color, occlusion=0.8 * light, key_light=0.6 * light, gloss=0.5
+    )
+
+
+def _outward(points: Float[Array, "n 3"]) -> Float[Array, "n 3"]:
+    """From the middle of the dental arch to the lips and cheeks, unit length."""
+    away = (points - [0.0, 0.0, -18.0]) * [1.0, 0.0, 1.0]
+    return np.asarray(away / np.maximum(np.linalg.norm(away, axis=-1, keepdims=True), 1e-9))
+
+
+def _depth_light(points: Float[Array, "n 3"]) -> Float[Array, " n"]:
+    """Less light toward the throat."""
+    return 0.25 + 0.75 * smoothstep(-22.0, 14.0, points[:, 2])

@@ -2,13 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from collections.abc import Mapping
+from typing import Any
 
 from mien.avatar.avatar import Avatar
 from mien.avatar.look import Look
 from mien.avatar.paint import paint
 from mien.head import Head
+
+# An infant's grin at full strength tears cheeks that are mostly fat: it moves about half as far.
+_INFANT_GAINS = {
+    f"{unit}{side}": gain
+    for unit, gain in {
+        "mouthSmile": 0.55,
+        "mouthStretch": 0.5,
+        "mouthFrown": 0.6,
+        "mouthDimple": 0.5,
+        "mouthUpperUp": 0.6,
+        "mouthLowerDown": 0.6,
+        "cheekSquint": 0.5,
+        "noseSneer": 0.6,
+    }.items()
+    for side in ("Left", "Right")
+} | {"mouthFunnel": 0.7, "mouthPucker": 0.7, "cheekPuff": 0.6}
 
 
 @dataclass(frozen=True)
@@ -23,20 +40,98 @@ class Recipe:
     """
 
     look: Look
-    person: Mapping[str, float]
+    person: Mapping[str, Any]
     gains: Mapping[str, float] = field(default_factory=dict)
     fineness: float = 0.75
 
 
-def make(name: str, recipe: Recipe, head: Head | None = None) -> Avatar:
-    """Paint the person of a recipe."""
-    from mien import identity
-
-    head = head or Head.default()
-    shape = identity.semantic(**recipe.person).shape
-    return paint(head, shape, recipe.look, recipe.fineness, name=name, gains=recipe.gains)
+_SHE = {
+    "age": 0.62,
+    "gender": 0.06,
+    "weight": 0.42,
+    "proportions": 0.85,
+    "features": {
+        "eye-scale": 0.25,
+        "mouth-scale-horiz": 0.25,
+        "mouth-scale-vert": -0.30,
+        "nose-scale-horiz": -0.25,
+        "nose-volume": -0.25,
+    },
+}
 
 
 def adult() -> Recipe:
     """A woman of about thirty with a chin-long chestnut bob."""
-    return Recipe(Look(), {"age": 0.62, "gender": 0.08, "weight": 0.45})
+    return Recipe(Look(), _SHE)
+
+
+def adult_small() -> Recipe:
+    """The same woman in about 20,000 splats."""
+    full = adult()
+    return Recipe(full.look, full.person, full.gains, fineness=0.38)
+
+
+def child() -> Recipe:
+    """A freckled child of about seven with short fair hair."""
+    look = Look(
+        melanin=0.13,
+        blood=0.27,
+        flush=0.7,
+        freckles=0.6,
+        lip_blood=0.8,
+        lip_gloss=0.35,
+        brow_density=0.55,
+        brow_color=(0.42, 0.28, 0.17),
+        lash_length_mm=5.5,
+        hair="short",
+        hair_color=(0.52, 0.34, 0.18),
+        iris_color=(0.30, 0.42, 0.55),
+        iris_scale=1.06,
+        cloth_color=(0.62, 0.24, 0.20),
+        seed=3,
+    )
+    return Recipe(look, {"age": 0.30, "gender": 0.4}, fineness=0.62)
+
+
+def infant() -> Recipe:
+    """A baby with down on its head and no teeth."""
+    look = Look(
+        melanin=0.11,
+        blood=0.29,
+        flush=0.8,
+        freckles=0.0,
+        lip_blood=0.75,
+        lip_gloss=0.5,
+        brow_density=0.25,
+        brow_color=(0.52, 0.38, 0.26),
+        lash_length_mm=4.5,
+        hair="down",
+        hair_color=(0.50, 0.36, 0.22),
+        iris_color=(0.30, 0.38, 0.46),
+        iris_scale=1.18,
+        teeth=False,
+        cloth_color=(0.80, 0.78, 0.70),
+        seed=5,
+    )
+    return Recipe(look, {"age": 0.0}, _INFANT_GAINS, fineness=0.55)
+
+
+RECIPES: dict[str, Callable[[], Recipe]] = {
+    "adult": adult,
+    "adult-small": adult_small,
+    "child": child,
+    "infant": infant,
+}
+
+
+def make(name: str, head: Head | None = None) -> Avatar:
+    """Paint the person of a recipe by its name in `RECIPES`."""
+    from mien.identity import semantic
+
+    recipe = RECIPES[name]()
+    head = head or Head.default()
+    shape = semantic(**recipe.person).shape
+    made_by = f"avatar/bake/bake_looks.py {name}"
+    return paint(
+        head, shape, recipe.look, recipe.fineness, name=name, gains=recipe.gains, made_by=made_by
+    )

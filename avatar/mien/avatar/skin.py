@@ -76,7 +76,7 @@ def regions(points: Float[Array, "n 3"], canvas: Canvas) -> Regions:
         + 0.7 * _blob(mirrored, (15.0, -42.0, 28.0), (6.0, 7.0, 8.0)),
         ears=smoothstep(66.0, 72.0, side) * (np.abs(points[:, 1] + 17) < 32),
         nostrils=nostril,
-        cloth=smoothstep(0.8, -0.8, collar_distance(points)),
+        cloth=smoothstep(0.5, -0.5, collar_distance(points)),
     )
 
 
@@ -144,11 +144,13 @@ def skin_spacing(canvas: Canvas, hair_cover: Array) -> Array:
     where = regions(middle, canvas)
     side = np.abs(middle[:, 0])
     face = smoothstep(-55.0, -5.0, middle[:, 2]) * (middle[:, 1] > -118) * (side < 68)
-    spacing = 2.6 - 1.35 * face
+    spacing = 2.4 - 1.35 * face
     spacing = np.where(where.ears > 0.5, 1.5, spacing)
     fine = np.clip(where.lips + where.lid_rim + where.lids * 1.2 + 0.6 * where.nose, 0, 1)
-    spacing = spacing + (0.72 - spacing) * fine
+    spacing = spacing + (0.66 - spacing) * fine
+    spacing = np.where((where.lid_rim > 0.3) | (where.lips > 0.3), 0.48, spacing)
     spacing = np.where(where.cloth > 0.5, 3.6, spacing)
+    spacing = np.where(np.abs(collar_distance(middle)) < 4.0, 0.95, spacing)
     spacing = np.where(middle[:, 1] < -185, 5.0, spacing)
     spacing = np.where((where.cloth > 0.5) & (middle[:, 2] < -90), 6.0, spacing)
     return spacing + (np.maximum(spacing, 4.0) - spacing) * smoothstep(0.5, 0.9, hair_cover)
@@ -171,13 +173,13 @@ def _albedo(points: Array, where: Regions, look: Look, cover: Array) -> Array:
     creases = value_noise(points * [1.0, 0.16, 0.25], 1.1, seed + 7)
     lip_blood = look.lip_blood * (1 + 0.12 * creases + 0.08 * mottle)
     blood = blood + where.lips * (lip_blood - blood)
-    melanin = melanin + where.lips * (0.10 + 0.35 * look.melanin) * 0.6
+    melanin = melanin + where.lips * (0.14 + 0.35 * look.melanin) * 0.6
     color = skin_color(np.maximum(melanin, 0), np.maximum(blood, 0))
     color = mix(color, np.array([0.10, 0.035, 0.03]), 0.9 * where.nostrils)
     color = mix(color, np.array(look.brow_color), 0.42 * look.brow_density * brow_shade(points))
     color = mix(color, np.array(look.brow_color) * 0.5, 0.75 * where.lash_line)
     scalp = np.array(look.hair_color) * 0.55
-    color = mix(color, scalp, smoothstep(0.25, 0.8, cover))
+    color = mix(color, scalp, smoothstep(0.12, 1.0, cover))
     return mix(color, _cloth(points, look), where.cloth > 0.5)
 
 

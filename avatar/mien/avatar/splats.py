@@ -115,7 +115,7 @@ class Splats:
             if value.numel() and not (0 <= float(value.min()) and float(value.max()) <= 1):
                 low, high = float(value.min()), float(value.max())
                 raise ValueError(f"`{name}` must lie in [0, 1], got {low:.3g} to {high:.3g}.")
-        if len(self) and not bool((self.kinds.diff().int() >= 0).all()):
+        if len(self) and not bool((self.kinds.int().diff() >= 0).all()):
             raise ValueError("`kinds` must ascend; build splats with `Splats.concatenate`.")
         if len(self) and not 0 <= int(self.kinds.min()) <= int(self.kinds.max()) < len(Kind):
             raise ValueError(f"`kinds` must be 0 to {len(Kind) - 1}, got {int(self.kinds.max())}.")

@@ -42,7 +42,12 @@ class Ribbons:
 
 
 def bind_ribbons(
-    kind: Kind, ribbons: Ribbons, canvas: Canvas, carriers: Int[Array, " c"], overlap: float = 0.62
+    kind: Kind,
+    ribbons: Ribbons,
+    canvas: Canvas,
+    carriers: Int[Array, " c"],
+    roots: Float[Array, "n 3"] | None = None,
+    overlap: float = 0.92,
 ) -> Splats:
     """Hang ribbons on the nearest of the triangles `carriers`.
 
@@ -51,10 +56,11 @@ def bind_ribbons(
         ribbons: In the canvas's space.
         canvas: Its vertices are where the ribbons were made.
         carriers: Triangles that may carry them.
+        roots: Nearest to what; None takes the ribbons' own centers.
         overlap: Standard deviation over half the length of a piece.
     """
     tree = cKDTree(canvas.centroids()[carriers])
-    faces = torch.from_numpy(carriers[tree.query(ribbons.centers)[1]])
+    faces = torch.from_numpy(carriers[tree.query(ribbons.centers if roots is None else roots)[1]])
     count = len(faces)
     bary = torch.full((count, 2), 1 / 3, dtype=torch.float64)
     frame = surface_frame(
