@@ -1,8 +1,8 @@
 """From the base mesh's vertices to the head's: one linear map for positions and offsets alike.
 
-Kept vertices pass through; sockets, mouth bag and tongue are mended; our own teeth ride on the base
-mesh's helper teeth. The map is linear and its rows sum to one, so it applies to a person's positions
-and to a target's offsets.
+Kept vertices pass through; sockets, mouth bag and tongue are mended; our own teeth ride on the
+base mesh's helper teeth. The map is linear and its rows sum to one, so it applies to a person's
+positions and to a target's offsets.
 """
 
 from dataclasses import dataclass
@@ -12,14 +12,17 @@ from scipy.sparse import csr_matrix, lil_matrix
 
 from bake.cut import Cut, rungs, triangles
 from bake.makehuman import Array, Ids
-from bake.rig import regress_point
+from bake.regress import regress_point
 from bake.teeth import Teeth, build_teeth
 
 SOCKET_RINGS = 2  # deeper rings are dropped: cheekSquint pushes them through the lower lid
 SOCKET_PULL = 0.3  # share of the way from the lid margin to the eyeball's center, for ring 1
 TOOTH_WIDTH = 0.008  # metres: helper vertices within about this distance move a tooth
 # Share by which the tongue sinks to its underside: the base mesh's fills the mouth to the palate.
-TONGUE_DEPTHS, TONGUE_FLATTENING = (-0.030, 0.010), (0.5, 0.12)  # (z in metres), share, back to tip
+TONGUE_DEPTHS, TONGUE_FLATTENING = (
+    (-0.030, 0.010),
+    (0.5, 0.12),
+)  # (z in metres), share, back to tip
 # Share by which each ring of the mouth bag shrinks to its own middle: a strong smile on some faces
 # else pushes the bag out beside the nose.
 BAG_SHRINK = (0.0, 0.0, 0.0, 0.03, 0.08, 0.14, 0.18, 0.2, 0.2, 0.2, 0.2)
@@ -79,7 +82,9 @@ def assemble(cut: Cut, base: Array, source: Array) -> Assembly:
         source: Source vertices of the mean adult, normalized as the template is: the teeth are
             modelled in that space.
     """
-    dropped = [ring for side in ("left", "right") for ring in cut.rings[f"socket_{side}"][SOCKET_RINGS:]]
+    dropped = [
+        ring for side in ("left", "right") for ring in cut.rings[f"socket_{side}"][SOCKET_RINGS:]
+    ]
     kept = np.setdiff1d(np.arange(len(cut.keep)), np.concatenate(dropped))
     new_id = np.full(len(cut.keep), -1)
     new_id[kept] = np.arange(len(kept))
@@ -111,7 +116,10 @@ def assemble(cut: Cut, base: Array, source: Array) -> Assembly:
         quads[rows],
         cut.uv_quads[rows],
         ((upper, firsts[0]), (lower, firsts[1])),
-        tuple((parts[name], _directions(base[kept][parts[name]])) for name in ("eye_left", "eye_right")),
+        tuple(
+            (parts[name], _directions(base[kept][parts[name]]))
+            for name in ("eye_left", "eye_right")
+        ),
     )
 
 
@@ -128,7 +136,9 @@ def _moved(new_id: Ids, ids: Ids) -> Ids:
 def _eye_backs(vertices: Array, parts: dict[str, Ids]) -> Ids:
     """Give the vertices round the back pole of both eyeballs."""
     eyes = [parts["eye_left"], parts["eye_right"]]
-    return np.concatenate([ids[np.argsort(vertices[ids, 2], kind="stable")[:EYE_BACK]] for ids in eyes])
+    return np.concatenate(
+        [ids[np.argsort(vertices[ids, 2], kind="stable")[:EYE_BACK]] for ids in eyes]
+    )
 
 
 def _mended_rows(cut: Cut, source: Array) -> dict[int, Array]:

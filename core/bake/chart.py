@@ -1,7 +1,8 @@
 """One texture of our own: every part an island, the face enlarged where it speaks.
 
-The face is unrolled inside a rounded rectangle by a convex-boundary embedding (no triangle can flip
-or overlap), its weights adapted until areas follow an importance map. The rest are small islands.
+The face is unrolled inside a rounded rectangle by a convex-boundary embedding (no triangle can
+flip or overlap), its weights adapted until areas follow an importance map. The rest are
+small islands.
 
 Source:
     Tutte 1963; the adapted weights follow Yoshizawa, Belyaev, Seidel (2004), "A fast and simple
@@ -33,7 +34,7 @@ class Box:
 
     def place(self, unit: Array) -> Array:
         """Map `[N, 2]` in [0, 1] into the box."""
-        return np.array([self.left, self.bottom]) + unit * np.array([self.width, self.height])
+        return np.asarray([self.left, self.bottom] + unit * np.array([self.width, self.height]))
 
 
 def boundary_loops(faces: Ids) -> list[Ids]:
@@ -53,14 +54,14 @@ def boundary_loops(faces: Ids) -> list[Ids]:
 
 
 def rounded_rectangle(angles: Array) -> Array:
-    """Give points of a superellipse in [0, 1] x [0, 1] at `angles` from straight up, clockwise."""
+    """Give points of a superellipse in [0, 1] x [0, 1]; angles run clockwise from the top."""
     direction = np.stack([np.sin(angles), np.cos(angles)], 1)
     radius = (np.abs(direction) ** SQUARENESS).sum(1) ** (-1 / SQUARENESS)
-    return 0.5 + 0.5 * direction * radius[:, None]
+    return np.asarray(0.5 + 0.5 * direction * radius[:, None])
 
 
 def boundary_angles(loop_points: Array, top: int, importance: Array) -> Array:
-    """Spread a loop round the rectangle by length times importance, `top` at the middle of the top.
+    """Spread a loop round the rectangle by length times importance, vertex `top` at the top.
 
     Perimeter, not angle, is shared out, so corners are not crowded.
     """
@@ -71,7 +72,7 @@ def boundary_angles(loop_points: Array, top: int, importance: Array) -> Array:
     fine = np.linspace(0, 2 * np.pi, 20001)
     outline = rounded_rectangle(fine)
     run = np.concatenate([[0], np.cumsum(np.linalg.norm(np.diff(outline, axis=0), axis=1))])
-    return np.interp(share, run / run[-1], fine)
+    return np.asarray(np.interp(share, run / run[-1], fine))
 
 
 def embed(
@@ -147,9 +148,11 @@ def sphere_chart(points: Array) -> Array:
     """Unroll a sphere from its front (+Z) to a disc in [0, 1]; the back pole is the rim."""
     direction = points / np.linalg.norm(points, axis=1, keepdims=True)
     polar = np.arccos(np.clip(direction[:, 2], -1, 1)) / np.pi
-    flat = direction[:, :2] / np.maximum(np.linalg.norm(direction[:, :2], axis=1, keepdims=True), 1e-9)
+    flat = direction[:, :2] / np.maximum(
+        np.linalg.norm(direction[:, :2], axis=1, keepdims=True), 1e-9
+    )
     radius = np.sqrt(polar / polar.max())  # the iris gets a third of the radius
-    return 0.5 + 0.5 * flat * radius[:, None]
+    return np.asarray(0.5 + 0.5 * flat * radius[:, None])
 
 
 def fit_box(uv: Array) -> Array:

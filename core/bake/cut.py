@@ -21,7 +21,7 @@ class Cut:
         uv: `[U, 2]` of the base mesh, only the rows in use.
         uv_quads: `[F, 4]`.
         parts: Head vertex ids by part; "skin" shares ring 0 with sockets and mouth bag.
-        rings: Head vertex ids by part and ring of the bags, ring 0 being the lid margin or lip line.
+        rings: Head vertex ids by part and ring of the bags; ring 0 is the lid margin or lip line.
     """
 
     keep: Ids

@@ -8,6 +8,12 @@ import numpy as np
 from bake.makehuman import Array, Ids, read_target
 from mien.arkit import EXPR_NAMES, JAW_OPEN_RADIANS
 
+GAZE_UNITS = {  # unit -> (entry of R - I that is the sine of its angle, sign of the turn)
+    "Down": ((2, 1), 1.0),
+    "Up": ((2, 1), -1.0),
+    "Out": ((0, 2), 1.0),
+    "In": ((0, 2), -1.0),
+}
 TONGUE_GAIN = 1.6  # the unit alone stops at the lips
 
 
@@ -15,7 +21,8 @@ def read_units(root: Path, num_vertices: int, keep: Ids) -> dict[str, Array]:
     """Read all 52 ARKit units, name -> offsets `[V, 3]` in metres."""
     folder = root / "faceunits01/targets/faceunits"
     return {
-        path.stem: read_target(path, num_vertices)[keep] for path in sorted(folder.glob("*.target"))
+        path.stem: read_target(path, num_vertices)[keep]
+        for path in sorted(folder.glob("*.target"))
     }
 
 
@@ -60,7 +67,7 @@ def unposed_by_jaw(offset: Array, weight: Array) -> Array:
     """Give the rest offset that the fully open jaw turns into `offset`."""
     turn = rotation_x(JAW_OPEN_RADIANS)
     matrices = (1 - weight)[:, None, None] * np.eye(3) + weight[:, None, None] * turn
-    return np.linalg.solve(matrices, offset[:, :, None])[:, :, 0]
+    return np.asarray(np.linalg.solve(matrices, offset[:, :, None])[:, :, 0])
 
 
 def turn_angle(before: Array, after: Array) -> float:
@@ -73,6 +80,51 @@ def turn_angle(before: Array, after: Array) -> float:
 def feature_row(joint: int, row: int, column: int) -> int:
     """Give the pose feature's index of one entry of `R - I` (joint 0 has none)."""
     return 9 * (joint - 1) + 3 * row + column
+
+
+def pose_correctives(
+    template: Array,
+    units: dict[str, Array],
+    weights: Array,
+    regressor: Array,
+    gaze: dict[str, float],
+) -> Array:
+    """Give `[36, V, 3]`: what skinning leaves of jawOpen, and the lids that follow the gaze."""
+    posedirs = np.zeros((36, len(template), 3))
+    center = regressor[2] @ template
+    residual = jaw_corrective(template, units["jawOpen"], weights[:, 2], center)
+    posedirs[feature_row(2, 2, 1)] = residual / np.sin(JAW_OPEN_RADIANS)
+    for joint, side in ((3, "Left"), (4, "Right")):
+        for name, (entry, sign) in GAZE_UNITS.items():
+            sign = -sign if side == "Right" and name in ("In", "Out") else sign
+            unit = f"eyeLook{name}{side}"
+            share = 0.5 * sign / np.sin(gaze[unit])  # the mean of two opposite looks
+            posedirs[feature_row(joint, *entry)] += share * units[unit]
+    return posedirs
+
+
+def gaze_angles(base: Array, eyes: tuple[Ids, Ids], units: dict[str, Array]) -> dict[str, float]:
+    """Give the angle by which each eyeLook unit turns its eyeball, radians."""
+    angles = {}
+    for side, ids in zip(("Left", "Right"), eyes, strict=True):
+        for name in GAZE_UNITS:
+            unit = f"eyeLook{name}{side}"
+            before = base[ids]
+            angles[unit] = turn_angle(before, before + units[unit][ids])
+    return angles
+
+
+def mend_units(
+    units: dict[str, Array], jaw_weight: Array, parts: dict[str, Ids]
+) -> dict[str, Array]:
+    """Adapt units to joints: mouthClose closes an open jaw, the tongue passes the lips."""
+    mended = dict(units)
+    mended["mouthClose"] = unposed_by_jaw(units["mouthClose"], jaw_weight)
+    mended["tongueOut"] = TONGUE_GAIN * units["tongueOut"]
+    for name in EXPR_NAMES:
+        mended[name] = mended[name].copy()
+        mended[name][np.concatenate([parts["eye_left"], parts["eye_right"]])] = 0.0
+    return mended
 
 
 def expression_matrix(units: dict[str, Array]) -> Array:

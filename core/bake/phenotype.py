@@ -30,7 +30,18 @@ MEAN_ADULT = {
     "height": 0.5,
     "proportions": 0.5,
 }
-LOCAL_FOLDERS = ("head", "forehead", "eyebrows", "eyes", "nose", "mouth", "ears", "chin", "cheek", "neck")
+LOCAL_FOLDERS = (
+    "head",
+    "forehead",
+    "eyebrows",
+    "eyes",
+    "nose",
+    "mouth",
+    "ears",
+    "chin",
+    "cheek",
+    "neck",
+)
 
 
 @dataclass(frozen=True)
@@ -52,16 +63,16 @@ def read_macro_targets(root: Path, num_vertices: int, keep: Ids) -> MacroTargets
     names: list[tuple[str, tuple[str, ...]]] = []
     for corner in product(RACES, GENDERS, AGES):
         names.append(("-".join(corner), corner))
-    for corner in product(GENDERS, AGES, MUSCLES, WEIGHTS):
-        stem = "-".join(corner)
-        names.append((f"universal-{stem}", corner))
-        names += [(f"height/{stem}-{end}", (*corner, end)) for end in HEIGHTS if end]
-        names += [(f"proportions/{stem}-{end}", (*corner, end)) for end in PROPORTIONS if end]
+    for build in product(GENDERS, AGES, MUSCLES, WEIGHTS):
+        stem = "-".join(build)
+        names.append((f"universal-{stem}", build))
+        names += [(f"height/{stem}-{end}", (*build, end)) for end in HEIGHTS if end]
+        names += [(f"proportions/{stem}-{end}", (*build, end)) for end in PROPORTIONS if end]
     corners, offsets = [], []
-    for stem, corner in names:
+    for stem, poles in names:
         path = folder / f"{stem}.target.gz"
         if path.exists():
-            corners.append(corner)
+            corners.append(poles)
             offsets.append(read_target(path, num_vertices)[keep])
     return MacroTargets(tuple(corners), np.stack(offsets))
 
@@ -75,15 +86,19 @@ def macro_weights(targets: MacroTargets, parameters: dict[str, float]) -> Array:
     return np.array([np.prod([member[c] for c in corner]) for corner in targets.corners])
 
 
-def read_local_targets(
-    root: Path, num_vertices: int, keep: Ids
-) -> dict[str, tuple[Array, Array]]:
+def read_local_targets(root: Path, num_vertices: int, keep: Ids) -> dict[str, tuple[Array, Array]]:
     """Read the local targets as two-sided sliders: name -> (negative, positive) offsets.
 
     A left and a right target of the same name are joined into one symmetric slider.
     """
-    pairs = (("decr", "incr"), ("down", "up"), ("in", "out"), ("backward", "forward"),
-             ("concave", "convex"), ("compress", "uncompress"))
+    pairs = (
+        ("decr", "incr"),
+        ("down", "up"),
+        ("in", "out"),
+        ("backward", "forward"),
+        ("concave", "convex"),
+        ("compress", "uncompress"),
+    )
     sliders: dict[str, tuple[Array, Array]] = {}
     for folder in LOCAL_FOLDERS:
         for path in sorted((root / "mpfb2/targets" / folder).glob("*.target.gz")):
@@ -91,14 +106,18 @@ def read_local_targets(
             offsets = read_target(path, num_vertices)[keep]
             side = stem[:2] if stem[:2] in ("l-", "r-") else ""
             stem = stem.removeprefix(side)
-            if folder in ("head", "neck", "mouth", "nose", "chin") and stem.endswith(("trans-in", "trans-out")):
-                continue  # a sideways shift of the middle: asymmetric, of no use in a symmetric face
+            if folder in ("head", "neck", "mouth", "nose", "chin") and stem.endswith(
+                ("trans-in", "trans-out")
+            ):
+                continue  # a sideways shift of the middle: asymmetric, of no use to a face
             sign, name = 1, stem
             for low, high in pairs:
                 for end, value in ((low, -1), (high, 1)):
                     if stem.endswith(f"-{end}"):
                         sign, name = value, stem.removesuffix(f"-{end}")
-            low_side, high_side = sliders.get(name, (np.zeros_like(offsets), np.zeros_like(offsets)))
+            low_side, high_side = sliders.get(
+                name, (np.zeros_like(offsets), np.zeros_like(offsets))
+            )
             if sign < 0:
                 low_side = low_side + offsets
             else:

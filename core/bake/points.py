@@ -1,4 +1,4 @@
-"""Choose about 500 semantic face points on the default head, symmetric, dense where faces speak."""
+"""Choose about 500 semantic points on the default head: symmetric, dense where faces speak."""
 
 from dataclasses import dataclass
 
@@ -83,7 +83,9 @@ def spread(
     for _ in range(min(count, len(candidates))):
         best = int((distance * factor).argmax())
         chosen.append(candidates[best])
-        distance = np.minimum(distance, ((vertices[candidates] - vertices[candidates[best]]) ** 2).sum(1))
+        distance = np.minimum(
+            distance, ((vertices[candidates] - vertices[candidates[best]]) ** 2).sum(1)
+        )
     return np.array(chosen)
 
 
@@ -95,7 +97,9 @@ def choose_points(vertices: Array, cut: Assembly, units: dict[str, Array]) -> Ch
         cut: Parts and rings.
         units: The ARKit units' offsets, name -> `[V, 3]`: points gather where the skin moves.
     """
-    ipd = float(vertices[cut.parts["eye_left"], 0].mean() - vertices[cut.parts["eye_right"], 0].mean())
+    ipd = float(
+        vertices[cut.parts["eye_left"], 0].mean() - vertices[cut.parts["eye_right"], 0].mean()
+    )
     skin = cut.parts["skin"]
     face = np.setdiff1d(skin, cut.parts["neck"])
     mirror = mirror_vertices(
@@ -103,6 +107,7 @@ def choose_points(vertices: Array, cut: Assembly, units: dict[str, Array]) -> Ch
         [skin, np.union1d(cut.parts["eye_left"], cut.parts["eye_right"]), cut.parts["tongue"]],
     )
     groups = _lines(vertices, cut, face, mirror)
+    groups = {n: np.union1d(i, mirror[i]) if "_" not in n else i for n, i in groups.items()}
     groups |= _open_regions(vertices, face, groups, mirror, ipd, _mobility(units))
     order = np.unique(np.concatenate([*groups.values()]))
     order = np.union1d(order, mirror[order])
@@ -134,8 +139,12 @@ def _lines(vertices: Array, cut: Assembly, face: Ids, mirror: Ids) -> dict[str, 
     for side in ("left", "right"):
         margin = cut.rings[f"socket_{side}"][0]
         middle = np.median(vertices[margin], axis=0)
-        corner_y = vertices[margin][np.abs(vertices[margin, 0] - middle[0]).argsort()[-2:], 1].mean()
-        groups[f"lid_{side}"] = np.concatenate([margin, around if side == "left" else mirror[around]])
+        corner_y = vertices[margin][
+            np.abs(vertices[margin, 0] - middle[0]).argsort()[-2:], 1
+        ].mean()
+        groups[f"lid_{side}"] = np.concatenate(
+            [margin, around if side == "left" else mirror[around]]
+        )
         groups[f"lid_upper_{side}"] = margin[vertices[margin, 1] >= corner_y]
         groups[f"lid_lower_{side}"] = margin[vertices[margin, 1] < corner_y]
         eye = cut.parts[f"eye_{side}"]

@@ -2,7 +2,13 @@
 
 import numpy as np
 
+from bake.assembly import Assembly
 from bake.makehuman import Array, Ids
+from bake.regress import regress_point
+from mien.arkit import EXPR_NAMES
+
+NECK_JOINT = (0.0, -0.083, -0.055)  # metres from the eyes' midpoint: third cervical vertebra
+ROOT_JOINT = (0.0, -0.129, -0.062)  # the neck's foot
 
 NECK_FRACTIONS = {"neck01": 0.25, "neck02": 0.5, "neck03": 0.75, "head": 1.0}
 
@@ -33,24 +39,41 @@ def collapse_weights(weights: dict[str, Array], parents: dict[str, str]) -> Arra
     for bone, fraction in NECK_FRACTIONS.items():
         if bone != "head":
             neck = neck + fraction * weights[bone]
-    collapsed = np.stack([np.zeros_like(jaw), neck, jaw, np.zeros_like(jaw), np.zeros_like(jaw)], 1)
+    collapsed = np.stack(
+        [np.zeros_like(jaw), neck, jaw, np.zeros_like(jaw), np.zeros_like(jaw)], 1
+    )
     collapsed[:, 0] = 1 - collapsed.sum(1)
     return collapsed
 
 
-def regress_point(vertices: Array, candidates: Ids, point: Array, width: float) -> Array:
-    """Give weights over all vertices, summing to one, that reproduce `point` on this mesh.
+def assembled_weights(
+    assembly: Assembly, bones: dict[str, Array], parents: dict[str, str], keep: Ids
+) -> Array:
+    """Give the five joints' skin weights of the head's vertices, `[V, 5]`."""
+    parts = assembly.parts
+    collapsed = np.zeros((assembly.matrix.shape[0], 5))
+    kept = keep[assembly.kept]
+    collapsed[: len(kept)] = collapse_weights({b: w[kept] for b, w in bones.items()}, parents)
+    for joint, names in (
+        (1, ("teeth_upper", "gums_upper")),
+        (2, ("teeth_lower", "gums_lower")),
+        (3, ("eye_left",)),
+        (4, ("eye_right",)),
+    ):
+        for name in names:
+            collapsed[parts[name]] = np.eye(5)[joint]
+    return collapsed
 
-    Nearby candidates count more (a Gaussian of `width` metres); the least change to these weights
-    makes the result exact.
-    """
-    near = vertices[candidates]
-    falloff = np.exp(-((near - point) ** 2).sum(1) / (2 * width**2))
-    falloff /= falloff.sum()
-    system = np.concatenate([near.T, np.ones((1, len(near)))])
-    wanted = np.array([*point, 1.0])
-    scaled = system * falloff
-    fix = falloff * (system.T @ np.linalg.solve(scaled @ system.T, wanted - system @ falloff))
-    row = np.zeros(len(vertices))
-    row[candidates] = falloff + fix
-    return row
+
+def joint_regressor(
+    template: Array, parts: dict[str, Ids], units: dict[str, Array], jaw: Array
+) -> Array:
+    """Regress the joints from vertices that no expression moves, `[5, V]`."""
+    still = np.all([np.abs(units[name]).max(1) < 1e-6 for name in EXPR_NAMES], axis=0)
+    skin = parts["skin"][still[parts["skin"]]]
+    rows = np.zeros((5, len(template)))
+    for joint, point in ((0, np.array(ROOT_JOINT)), (1, np.array(NECK_JOINT)), (2, jaw)):
+        rows[joint] = regress_point(template, skin, point, width=0.03)
+    for joint, name in ((3, "eye_left"), (4, "eye_right")):
+        rows[joint, parts[name]] = 1 / len(parts[name])
+    return rows

@@ -1,7 +1,8 @@
 """Our own tooth arches: 28 crowns and two gums, modelled on the mean adult in its own units.
 
 The base mesh's helper teeth are two crude strips; they only lend their motion. Every vertex made
-here is an affine combination of the strip of its jaw, so it follows identity, age and the jaw units.
+here is an affine combination of the strip of its jaw, so it follows identity, age and the jaw
+units.
 """
 
 from dataclasses import dataclass
@@ -13,14 +14,46 @@ from bake.makehuman import Array, Ids
 
 MILLIMETRE = 1e-3
 # Outer face of the crowns on the subject's left, (x, z) in mm, midline first; fits the mean adult.
-UPPER_ARCH = ((0, 20.6), (5, 20.0), (10, 18.0), (14.8, 14.4), (18.6, 9.6), (21.6, 4.0), (25.4, -6), (28.0, -17), (29.2, -26))
-LOWER_ARCH = ((0, 18.6), (4, 18.1), (8.6, 16.2), (13.2, 12.6), (17.0, 7.8), (20.2, 2.2), (24.2, -7.5), (27.0, -18), (28.4, -27))
+UPPER_ARCH = (
+    (0, 20.6),
+    (5, 20.0),
+    (10, 18.0),
+    (14.8, 14.4),
+    (18.6, 9.6),
+    (21.6, 4.0),
+    (25.4, -6),
+    (28.0, -17),
+    (29.2, -26),
+)
+LOWER_ARCH = (
+    (0, 18.6),
+    (4, 18.1),
+    (8.6, 16.2),
+    (13.2, 12.6),
+    (17.0, 7.8),
+    (20.2, 2.2),
+    (24.2, -7.5),
+    (27.0, -18),
+    (28.4, -27),
+)
 # Mesiodistal width, height and depth of each crown in mm, midline first (Wheeler's averages).
 UPPER_CROWNS = (
-    (8.6, 10.4, 6.6), (6.7, 9.2, 6.0), (7.6, 10.2, 7.6), (7.0, 8.6, 8.6), (6.8, 8.0, 8.6), (10.2, 7.4, 10.4), (9.6, 7.0, 10.4),
+    (8.6, 10.4, 6.6),
+    (6.7, 9.2, 6.0),
+    (7.6, 10.2, 7.6),
+    (7.0, 8.6, 8.6),
+    (6.8, 8.0, 8.6),
+    (10.2, 7.4, 10.4),
+    (9.6, 7.0, 10.4),
 )
 LOWER_CROWNS = (
-    (5.2, 8.8, 5.6), (5.8, 9.2, 5.9), (6.9, 10.4, 7.2), (7.0, 8.6, 7.6), (7.1, 8.0, 8.0), (10.8, 7.4, 9.8), (10.2, 7.0, 9.8),
+    (5.2, 8.8, 5.6),
+    (5.8, 9.2, 5.9),
+    (6.9, 10.4, 7.2),
+    (7.0, 8.6, 7.6),
+    (7.1, 8.0, 8.0),
+    (10.8, 7.4, 9.8),
+    (10.2, 7.0, 9.8),
 )
 UPPER_EDGE, LOWER_EDGE = -72.0, -70.6  # height of the incisal edges, mm below the eyes
 AROUND, LEVELS = 10, (0.0, 0.45, 0.8, 0.96)  # vertices around a crown; rings from gum to edge
@@ -29,12 +62,12 @@ ANTERIOR = 3  # incisors and canines; the rest have a chewing surface
 
 @dataclass(frozen=True)
 class Teeth:
-    """Meshes of one jaw: positions in metres and quads, crowns first and then the gum.
+    """Meshes of one jaw: positions in metres and triangles, crowns first and then the gum.
 
     Attributes:
         vertices: `[N, 3]`.
         triangles: `[F, 3]`.
-        uv: `[N, 2]`, one cell of [0, 1] x [0, 2] a crown row; see `chart.py` for the packing.
+        uv: `[N, 2]`, each crown and the gum in a unit square of its own.
         crown_of: `[N]`, the crown's index 0 to 13, or -1 for the gum.
         gum_grid: Rows and columns of the gum's grid, its last rows x columns vertices.
     """
@@ -70,7 +103,10 @@ def build_teeth(is_upper: bool) -> Teeth:
     crowns = UPPER_CROWNS if is_upper else LOWER_CROWNS
     up, edge = (1.0, UPPER_EDGE) if is_upper else (-1.0, LOWER_EDGE)
     ends = np.concatenate([[0], np.cumsum([width for width, _, _ in crowns])])
-    vertices, faces, uv, crown_of = [], [], [], []
+    vertices: list[Array] = []
+    faces: list[Ids] = []
+    uv: list[Array] = []
+    crown_of: list[Ids] = []
     for index in range(14):
         tooth, side = (index - 7, 1) if index >= 7 else (6 - index, -1)
         middle = side * (ends[tooth] + ends[tooth + 1]) / 2
@@ -92,7 +128,12 @@ def build_teeth(is_upper: bool) -> Teeth:
 
 
 def _crown(
-    arch: _Arch, middle: float, size: tuple[float, float, float], tooth: int, up: float, edge: float
+    arch: _Arch,
+    middle: float,
+    size: tuple[float, float, float],
+    tooth: int,
+    up: float,
+    edge: float,
 ) -> tuple[Array, Array]:
     """Model one crown: rings from the gum to the edge, then one vertex closing it."""
     width, height, depth = size
@@ -110,8 +151,14 @@ def _crown(
             wide = deep = 0.0
         # The outer face bulges a little at mid height and leans in at the edge.
         bulge = 0.5 * np.sin(np.pi * level) - 0.6 * level**2 * anterior
-        center = position + outward * (bulge - depth * _depth_profile(min(level, 0.96), anterior) / 2)
-        ring = center + np.outer(wide * square * cosine, tangent) + np.outer(deep * square * sine, outward)
+        center = position + outward * (
+            bulge - depth * _depth_profile(min(level, 0.96), anterior) / 2
+        )
+        ring = (
+            center
+            + np.outer(wide * square * cosine, tangent)
+            + np.outer(deep * square * sine, outward)
+        )
         tip = 1 - 0.16 * (tooth == 2) * np.abs(cosine) * (level > 0.7)
         y = edge + up * (lift + height * (1 - level * tip))
         count = 1 if level == 1.0 else AROUND
@@ -125,7 +172,7 @@ def _crown(
 
 
 def _edge_lift(tooth: int) -> float:
-    """Give how far a crown's edge stays short of the central incisor's, mm: laterals are shorter."""
+    """Give how far a crown's edge stays short of the central incisor's, mm."""
     return (0.0, 0.7, 0.1, 0.8, 1.0, 1.2, 1.3)[tooth]
 
 
@@ -154,7 +201,11 @@ def _crown_triangles(is_upper: bool) -> Ids:
 
 
 def _gum(
-    arch: _Arch, crowns: tuple[tuple[float, float, float], ...], ends: Array, up: float, edge: float
+    arch: _Arch,
+    crowns: tuple[tuple[float, float, float], ...],
+    ends: Array,
+    up: float,
+    edge: float,
 ) -> tuple[Array, Array, tuple[int, int]]:
     """Sweep a gum along the arch: scalloped round the necks, pointed between the crowns."""
     half = np.unique(np.concatenate([ends, (ends[:-1] + ends[1:]) / 2]))
@@ -168,10 +219,17 @@ def _gum(
         neck = edge + up * (height + _edge_lift(tooth) - 0.9 - (1.9 if is_between else 0.0))
         position, _, outward = arch.frame(float(s))
         # (outward from the crown's outer face, away from the bite), mm, from the lip to the tongue
-        out = (-0.4 if is_between else 0.5)
+        out = -0.4 if is_between else 0.5
         profile = (
-            (0.4, 10.0), (1.3, 6.0), (out + 0.9, 2.2), (out + 0.1, 0.1), (out - 1.6, 0.0),
-            (-depth + 1.6 - out, 0.0), (-depth - out - 0.1, 0.2), (-depth - 1.6, 2.5), (-depth - 2.4, 9.0),
+            (0.4, 10.0),
+            (1.3, 6.0),
+            (out + 0.9, 2.2),
+            (out + 0.1, 0.1),
+            (out - 1.6, 0.0),
+            (-depth + 1.6 - out, 0.0),
+            (-depth - out - 0.1, 0.2),
+            (-depth - 1.6, 2.5),
+            (-depth - 2.4, 9.0),
         )
         rows.append([(*(position + outward * o), neck + up * a) for o, a in profile])
     grid = np.array(rows)[:, :, [0, 2, 1]]
@@ -184,5 +242,7 @@ def _gum(
 def _grid_triangles(rows: int, columns: int, is_upper: bool) -> Ids:
     ids = np.arange(rows * columns).reshape(rows, columns)
     a, b, c, d = ids[:-1, :-1], ids[1:, :-1], ids[1:, 1:], ids[:-1, 1:]
-    both = np.concatenate([np.stack([a, b, c], -1).reshape(-1, 3), np.stack([a, c, d], -1).reshape(-1, 3)])
+    both = np.concatenate(
+        [np.stack([a, b, c], -1).reshape(-1, 3), np.stack([a, c, d], -1).reshape(-1, 3)]
+    )
     return both[:, ::-1] if is_upper else both

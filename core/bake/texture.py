@@ -23,19 +23,23 @@ _log = logging.getLogger(__name__)
 FACE = Box(0.004, 0.304, 0.992, 0.692)
 NECK = Box(0.004, 0.004, 0.330, 0.290)
 EYES = {"eye_left": Box(0.345, 0.154, 0.14, 0.14), "eye_right": Box(0.490, 0.154, 0.14, 0.14)}
-SOCKETS = {"socket_left": Box(0.345, 0.004, 0.06, 0.06), "socket_right": Box(0.345, 0.074, 0.06, 0.06)}
+SOCKETS = {
+    "socket_left": Box(0.345, 0.004, 0.06, 0.06),
+    "socket_right": Box(0.345, 0.074, 0.06, 0.06),
+}
 TONGUE = Box(0.412, 0.004, 0.075, 0.14)
 MOUTH_BAG = Box(0.495, 0.004, 0.135, 0.14)
 CROWNS = Box(0.640, 0.094, 0.356, 0.202)
-GUMS = {"gums_upper": Box(0.640, 0.050, 0.356, 0.036), "gums_lower": Box(0.640, 0.006, 0.356, 0.036)}
+GUMS = {
+    "gums_upper": Box(0.640, 0.050, 0.356, 0.036),
+    "gums_lower": Box(0.640, 0.006, 0.356, 0.036),
+}
 CELLS = (7, 4)  # columns and rows of the 28 crowns
 
 SPEAKING_RADIUS = 0.012  # metres: how far importance reaches from a lip or lid line
 
 
-def build_texture(
-    assembly: Assembly, template: Array, num_base_uv: int
-) -> tuple[Array, Ids]:
+def build_texture(assembly: Assembly, template: Array, num_base_uv: int) -> tuple[Array, Ids]:
     """Give texture coordinates `[U, 2]` and the triangles' corners in them `[F, 3]`.
 
     The order of the triangles is that of `assembly.faces()`.
@@ -50,12 +54,14 @@ def build_texture(
     uv = np.full((num_uv, 2), np.nan)
     islands = uv_islands(uv_quads, num_uv)
     importance = face_importance(assembly, template)
-    extra: list[Array] = []
+    extra: list[Ids] = []
     for island in np.unique(islands):
         rows = islands == island
         ids = np.unique(uv_quads[rows])
         _log.info("island of %d corners", len(ids))
-        uv[ids] = _island(assembly, template, quads[rows], uv_quads[rows], ids, vertex_of, importance)
+        uv[ids] = _island(
+            assembly, template, quads[rows], uv_quads[rows], ids, vertex_of, importance
+        )
     used = np.unique(uv_quads)
     faces = triangles(np.searchsorted(used, uv_quads))
     parts = [uv[used]]
@@ -125,9 +131,7 @@ def _disc(points: Array, faces: Ids, weight: Array, aspect: float) -> Array:
     return embed(points, faces, weight, loop, rounded_rectangle(-angles), aspect)
 
 
-def _annulus(
-    rings: tuple[Ids, ...], quads: Ids, template: Array, vertices: Ids
-) -> Array:
+def _annulus(rings: tuple[Ids, ...], quads: Ids, template: Array, vertices: Ids) -> Array:
     """Lay a two-ring socket out as a flat ring, the lid margin outside."""
     outer, inner = rings
     middle = template[outer].mean(0)
@@ -138,7 +142,7 @@ def _annulus(
     angle |= {vertex: angle[outside] for vertex, outside in rungs(quads, outer, inner).items()}
     radius = np.where(np.isin(vertices, outer), 0.5, 0.2)
     around = np.array([angle[int(v)] for v in vertices])
-    return 0.5 + radius[:, None] * np.stack([np.cos(around), np.sin(around)], 1)
+    return np.asarray(0.5 + radius[:, None] * np.stack([np.cos(around), np.sin(around)], 1))
 
 
 def _teeth_uv(unit: Array, crown_of: Ids, label: str) -> Array:
@@ -150,3 +154,18 @@ def _teeth_uv(unit: Array, crown_of: Ids, label: str) -> Array:
         uv[crown_of == crown] = cells[offset + crown].place(unit[crown_of == crown])
     uv[crown_of < 0] = GUMS[f"gums_{label}"].place(fit_box(unit[crown_of < 0])[:, ::-1])
     return uv
+
+
+def check_texture(uv: Array, uv_faces: Ids) -> None:
+    """Refuse a texture whose triangles overlap or leave the unit square."""
+    if not (np.isfinite(uv).all() and uv.min() >= 0 and uv.max() <= 1):
+        raise ValueError("Texture coordinates must lie in [0, 1].")
+    corner = uv[uv_faces]
+    first, second = corner[:, 1] - corner[:, 0], corner[:, 2] - corner[:, 0]
+    area = (first[:, 0] * second[:, 1] - first[:, 1] * second[:, 0]) / 2
+    _log.info(
+        "texture: %.1f %% used, %d of %d flipped",
+        100 * np.abs(area).sum(),
+        (area < 0).sum(),
+        len(area),
+    )

@@ -14,8 +14,13 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from mien.rotations import rotvec_to_rotmat
+
 if TYPE_CHECKING:
     from mien.head import Head
+
+_MOVING = (2, 3, 4)  # jaw, left eye, right eye
+_NECK_FEATURES = 9  # pose features of the neck, which stands still here
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,8 +46,8 @@ class PointSet:
         count = len(self.vertex_ids)
         if not len(self.weights) == len(self.mirror) == len(self.loss_weights) == count:
             raise ValueError(
-                "`vertex_ids`, `weights`, `mirror` and `loss_weights` must have one row a point, got "
-                f"{count}, {len(self.weights)}, {len(self.mirror)}, {len(self.loss_weights)}."
+                "`vertex_ids`, `weights`, `mirror` and `loss_weights` must have one row a point, "
+                f"got {count}, {len(self.weights)}, {len(self.mirror)}, {len(self.loss_weights)}."
             )
 
     def __len__(self) -> int:
@@ -67,12 +72,19 @@ class PointSet:
 class PointModel(nn.Module):
     """Face points as a function of expression, jaw and gaze: what tokens are made of and fit to.
 
+    The same function as posing the whole head and reading the points off, in fewer products: the
+    neck stands still, so only jaw and eyes turn, and each only what it carries.
+
     Args:
         head: A head that carries face points.
 
     Raises:
         ValueError: If the head has no face points.
     """
+
+    corner_ids: Tensor
+    corner_weights: Tensor
+    loss_weights: Tensor
 
     def __init__(self, head: Head) -> None:
         super().__init__()
@@ -84,9 +96,12 @@ class PointModel(nn.Module):
         self.register_buffer("corner_ids", local)
         self.register_buffer("corner_weights", points.weights.to(head.v_template))
         self.register_buffer("loss_weights", points.loss_weights.to(head.v_template))
-        self.corner_ids: Tensor
-        self.corner_weights: Tensor
-        self.loss_weights: Tensor
+        rows = self.head.posedirs[_NECK_FEATURES:].abs().sum(1).nonzero().flatten()
+        self.register_buffer("feature_rows", rows)
+        self.register_buffer("feature_dirs", self.head.posedirs[_NECK_FEATURES:][rows])
+        for joint in _MOVING:
+            ids = self.head.lbs_weights[:, joint].nonzero().flatten()
+            self.register_buffer(f"carried_by_{joint}", ids)
 
     def forward(
         self,
@@ -106,9 +121,22 @@ class PointModel(nn.Module):
         Returns:
             Displacements in the head's own frame, in interpupillary distances.
         """
-        posed = self._gather(self.head(shape, expr, jaw_pose=jaw_pose, eye_pose=eye_pose))
-        neutral = self._gather(self.head.identity(shape))
-        return (posed - neutral) / self.head.interpupillary(shape)[..., None, None]
+        neutral = self.head.identity(shape)
+        joints = self.head.joints(shape, expr)
+        poses = torch.cat([jaw_pose, eye_pose], -1)
+        poses = poses.reshape(*poses.shape[:-1], 3, 3)
+        identity = torch.eye(3, dtype=poses.dtype, device=poses.device)
+        turns = rotvec_to_rotmat(poses) - identity
+        offsets = self.head.offsets(expr)
+        features = turns.flatten(-3)[..., self.get_buffer("feature_rows")]
+        offsets = offsets + (features @ self.get_buffer("feature_dirs")).view_as(offsets)
+        moved = offsets
+        for index, joint in enumerate(_MOVING):
+            ids = self.get_buffer(f"carried_by_{joint}")
+            arms = neutral[..., ids, :] + offsets[..., ids, :] - joints[..., joint, None, :]
+            arms = arms * self.head.lbs_weights[ids, joint, None]
+            moved = moved.index_add(-2, ids, arms @ turns[..., index, :, :].mT)
+        return self._gather(moved) / self.head.interpupillary(shape)[..., None, None]
 
     def _gather(self, vertices: Tensor) -> Tensor:
         picked = vertices[..., self.corner_ids, :]

@@ -84,7 +84,7 @@ class Head(nn.Module):
         self.parts = dict(parts or {})
         self.points = points
         self.register_buffer("v_template", v_template)
-        self.register_buffer("shapedirs", shapedirs)
+        self.register_buffer("shapedirs", _by_component(shapedirs))
         self.register_buffer("posedirs", posedirs)
         self.register_buffer("J_regressor", J_regressor)
         self.register_buffer("lbs_weights", lbs_weights)
@@ -167,7 +167,7 @@ class Head(nn.Module):
         poses = self._stack_poses(global_pose, neck_pose, jaw_pose, eye_pose)
         if poses is not None:
             rotmats = joint_rotmats(poses)
-            rest = rest + (pose_features(rotmats) @ self.posedirs).unflatten(-1, (-1, 3))
+            rest = rest + _points(pose_features(rotmats) @ self.posedirs)
             joints = joints.expand(*rest.shape[:-2], -1, -1)
             chained, offsets = chain_transforms(rotmats, joints, self.parents)
             rest = skin(rest, chained, offsets, self.lbs_weights)
@@ -195,7 +195,8 @@ class Head(nn.Module):
     def interpupillary(self, shape: Float[Tensor, "*b s"] | None = None) -> Float[Tensor, "*b"]:
         """Give a person's interpupillary distance, metres."""
         joints = self.joints(shape)
-        return (joints[..., 3, :] - joints[..., 4, :]).norm(dim=-1)
+        apart: Tensor = torch.linalg.vector_norm(joints[..., 3, :] - joints[..., 4, :], dim=-1)
+        return apart
 
     def vertices(self, motion: Motion) -> Float[Tensor, "t v 3"]:
         """Pose the head by every frame of a motion."""
@@ -220,7 +221,7 @@ class Head(nn.Module):
         return self.points
 
     def face_points(self, motion: Motion) -> Float[Tensor, "t k 3"]:
-        """Give the face points' displacements, in interpupillary distances, in the head's frame."""
+        """Give the face points' displacements from neutral, see `PointModel`."""
         motion = motion.to(self.v_template)
         model = self.point_model()
         return model(motion.expr, motion.jaw_pose, motion.eye_pose, motion.shape)  # type: ignore[no-any-return]
@@ -247,8 +248,8 @@ class Head(nn.Module):
         part.points = _subset_points(self.points, new_id)
         pick = {
             "v_template": self.v_template[vertex_ids],
-            "shapedirs": self.shapedirs[vertex_ids],
-            "posedirs": self.posedirs.unflatten(1, (-1, 3))[:, vertex_ids].flatten(1),
+            "shapedirs": _by_component(self.shapedirs[vertex_ids]),
+            "posedirs": _points(self.posedirs)[:, vertex_ids].flatten(1),
             "J_regressor": self.J_regressor[:, vertex_ids],
             "lbs_weights": self.lbs_weights[vertex_ids],
             "faces": faces[whole],
@@ -261,17 +262,19 @@ class Head(nn.Module):
             part.register_buffer(name, buffer)
         return part
 
+    def offsets(self, expr: Float[Tensor, "*b e"]) -> Float[Tensor, "*b v 3"]:
+        """Give what an expression adds to the rest vertices, metres."""
+        expr = self._checked("expr", expr, self.num_expr)
+        dirs = self.shapedirs[..., self.num_shape : self.num_shape + expr.shape[-1]]
+        return _points(expr @ dirs.flatten(0, 1).T)
+
     def _blend(self, shape: Tensor | None, expr: Tensor | None) -> Tensor:
         rest = self.v_template
-        for label, value, start, count in (
-            ("shape", shape, 0, self.num_shape),
-            ("expr", expr, self.num_shape, self.num_expr),
-        ):
-            if value is not None:
-                value = self._checked(label, value, count)
-                dirs = self.shapedirs[..., start : start + value.shape[-1]]
-                rest = rest + (value @ dirs.flatten(0, 1).T).unflatten(-1, (-1, 3))
-        return rest
+        if shape is not None:
+            shape = self._checked("shape", shape, self.num_shape)
+            dirs = self.shapedirs[..., : shape.shape[-1]]
+            rest = rest + _points(shape @ dirs.flatten(0, 1).T)
+        return rest if expr is None else rest + self.offsets(expr)
 
     def _stack_poses(
         self,
@@ -289,7 +292,7 @@ class Head(nn.Module):
         present = [value for _, value, _ in given if value is not None]
         if not present:
             return None
-        leading = torch.broadcast_shapes(*(value.shape[:-1] for value in present))
+        leading = np.broadcast_shapes(*(tuple(value.shape[:-1]) for value in present))
         columns = []
         for label, value, width in given:
             if value is None:
@@ -298,7 +301,7 @@ class Head(nn.Module):
                 raise ValueError(f"`{label}` must be [..., {width}], got {tuple(value.shape)}.")
             else:
                 columns.append(value.expand(*leading, width))
-        return torch.cat(columns, -1).unflatten(-1, (-1, 3))
+        return _points(torch.cat(columns, -1))
 
     def _checked(self, label: str, value: Tensor, most: int) -> Tensor:
         if value.shape[-1] > most:
@@ -355,6 +358,16 @@ def _check_shapes(
             raise ValueError(f"`{label}` must be {want} for {count} vertices, got {came}.")
 
 
+def _by_component(shapedirs: Tensor) -> Tensor:
+    """Lay `[V, 3, C]` out in memory with each component in one piece, as blending reads it."""
+    return shapedirs.permute(2, 0, 1).contiguous().permute(1, 2, 0)
+
+
+def _points(flat: Tensor) -> Tensor:
+    """Read the last axis as points, `[..., 3 N]` to `[..., N, 3]`."""
+    return flat.reshape(*flat.shape[:-1], -1, 3)
+
+
 def _kept(new_id: Tensor, ids: Tensor) -> Tensor:
     moved = new_id[ids]
     return moved[moved >= 0]
@@ -366,9 +379,7 @@ def _subset_points(points: PointSet | None, new_id: Tensor) -> PointSet | None:
     vertex_ids = new_id[points.vertex_ids]
     if bool((vertex_ids < 0).any()):
         return None
-    return PointSet(
-        vertex_ids, points.weights, points.regions, points.mirror, points.loss_weights
-    )
+    return PointSet(vertex_ids, points.weights, points.regions, points.mirror, points.loss_weights)
 
 
 @cache

@@ -10,10 +10,13 @@ from pathlib import Path
 import numpy as np
 import torch
 from jaxtyping import Float
+from numpy.typing import NDArray
 from safetensors import safe_open
 from torch import Tensor
 
 __all__ = ["Identity", "memberships", "sample", "semantic", "slider_names"]
+
+Array = NDArray[np.float64]
 
 GENDERS = ("female", "male")
 AGES = ("baby", "child", "young", "old")
@@ -115,7 +118,8 @@ def semantic(
     for name, value in (features or {}).items():
         if name not in model.sliders or not -1 <= value <= 1:
             raise ValueError(
-                f"`features` holds values in [-1, 1] by a name of slider_names(), got {name}={value}."
+                f"`features` holds values in [-1, 1] by a name of slider_names(), "
+                f"got {name}={value}."
             )
         sliders[model.sliders.index(name)] = value
     shares = dict(zip(RACES, (part / sum(race) for part in race), strict=True))
@@ -157,13 +161,14 @@ class _SemanticModel:
 
     corners: tuple[tuple[str, ...], ...]
     sliders: tuple[str, ...]
-    projections: np.ndarray[tuple[int, int], np.dtype[np.float64]]
-    eye_distances: np.ndarray[tuple[int], np.dtype[np.float64]]
-    template: np.ndarray[tuple[int], np.dtype[np.float64]]
+    projections: Array
+    eye_distances: Array
+    template: Array
     ipd: float
     adult_ipd: float
 
-    def identity(self, shares: dict[str, float], sliders: np.ndarray) -> Identity:  # type: ignore[type-arg]
+    def identity(self, shares: dict[str, float], sliders: Array) -> Identity:
+        """Add the targets up and normalize."""
         macro = [np.prod([shares[pole] for pole in corner]) for corner in self.corners]
         ends = np.stack([np.maximum(-sliders, 0), np.maximum(sliders, 0)], 1).ravel()
         weights = np.concatenate([[1.0], macro, ends])

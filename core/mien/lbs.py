@@ -69,9 +69,15 @@ def skin(
             f"`weights` must have one column a joint ({rotmats.shape[-3]}), "
             f"got {tuple(weights.shape)}."
         )
-    blended = torch.einsum("vj,...jkl->...vkl", weights, rotmats)
-    moved = torch.einsum("vj,...jk->...vk", weights, offsets)
-    return (blended @ vertices.unsqueeze(-1)).squeeze(-1) + moved
+    transforms = torch.cat([rotmats, offsets.unsqueeze(-1)], -1)  # [*b, j, 3, 4]
+    blended = weights @ transforms.flatten(-2)  # [*b, v, 12]
+    x, y, z = (vertices[..., axis, None] for axis in range(3))
+    return (
+        x * blended[..., 0::4]
+        + y * blended[..., 1::4]
+        + z * blended[..., 2::4]
+        + blended[..., 3::4]
+    )
 
 
 def joint_rotmats(poses: Float[Tensor, "*b j 3"]) -> Float[Tensor, "*b j 3 3"]:
