@@ -1,9 +1,15 @@
 """Fixtures that all tests share."""
 
+import re
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
+import jaxtyping
 import pytest
 import torch
+
+Refuses = Callable[[str], AbstractContextManager[None]]
 
 
 def shared_folder() -> Path:
@@ -17,6 +23,27 @@ def shared() -> Path:
     if not folder.is_dir():
         pytest.skip(f"needs the real recordings in {folder}")
     return folder
+
+
+@pytest.fixture
+def refuses() -> Refuses:
+    """As `pytest.raises(ValueError, match=...)`, for wrong shapes.
+
+    Where the tests run under jaxtyping's import hook, it refuses wrong shapes before we do.
+    """
+
+    @contextmanager
+    def refusal(match: str) -> Iterator[None]:
+        try:
+            yield
+        except jaxtyping.TypeCheckError:
+            return
+        except ValueError as error:
+            assert re.search(match, str(error)), f"{match!r} is not in {str(error)!r}"
+            return
+        pytest.fail(f"nothing was refused, wanted {match!r}")
+
+    return refusal
 
 
 @pytest.fixture

@@ -74,7 +74,7 @@ class Motion:
 
     Example:
         >>> motion = Motion.rest(50)
-        >>> motion.num_frames, motion.seconds, motion.resample(60).num_frames
+        >>> motion.num_frames, motion.seconds, motion.resample(60.0).num_frames
         (50, 2.0, 120)
     """
 

@@ -144,7 +144,7 @@ def rot6d_to_rotmat(rot6d: Float[Tensor, "*b 6"]) -> Float[Tensor, "*b 3 3"]:
 
 
 def quat_multiply(
-    left: Float[Tensor, "*b 4"], right: Float[Tensor, "*b 4"]
+    left: Float[Tensor, "*#b 4"], right: Float[Tensor, "*#b 4"]
 ) -> Float[Tensor, "*b 4"]:
     """The product of two quaternions (wxyz): the rotation `right` first, then `left`."""
     a, b, c, d = left.unbind(-1)
@@ -161,7 +161,7 @@ def quat_multiply(
 
 
 def quat_slerp(
-    start: Float[Tensor, "*b 4"], stop: Float[Tensor, "*b 4"], fraction: Float[Tensor, "*b 1"]
+    start: Float[Tensor, "*#b 4"], stop: Float[Tensor, "*#b 4"], fraction: Float[Tensor, "*#b 1"]
 ) -> Float[Tensor, "*b 4"]:
     """The unit quaternion a `fraction` (0 to 1) of the shortest way from `start` to `stop`."""
     conjugate = start * start.new_tensor([1.0, -1.0, -1.0, -1.0])

@@ -76,16 +76,18 @@ def test_the_real_take_survives_writing_and_25_fps(shared: Path, tmp_path: Path)
     assert again.fps == motion.fps
     for name in TRACKS:
         torch.testing.assert_close(getattr(again, name), getattr(motion, name), rtol=0, atol=2e-7)
-    slow = motion.resample(25)
+    slow = motion.resample(25.0)
     write_live_link(slow, tmp_path / "slow.csv")
-    back = read_live_link(tmp_path / "slow.csv").resample(60)
+    back = read_live_link(tmp_path / "slow.csv").resample(60.0)
     assert abs(back.num_frames - motion.num_frames) <= 1
     # blinks lose their tips at 25 fps: the worst unit is off by 0.18, the mean square by 0.006
     error = back.expr[: motion.num_frames] - motion.expr[: back.num_frames]
     assert error.abs().max() < 0.25 and error.pow(2).mean().sqrt() < 0.01
 
 
-@pytest.mark.parametrize("fps", [12.5, 23.976, 24, 25, 29.97, 30, 48, 50, 59.94, 60, 100])
+@pytest.mark.parametrize(
+    "fps", [12.5, 23.976, 24.0, 25.0, 29.97, 30.0, 48.0, 50.0, 59.94, 60.0, 100.0]
+)
 def test_a_motion_comes_back_at_any_rate(fps: float, tmp_path: Path) -> None:
     time_s = torch.arange(130)[:, None] / fps
     motion = Motion.rest(130, fps=fps)
@@ -112,14 +114,14 @@ def test_what_is_written_has_the_apps_own_header(shared: Path, tmp_path: Path) -
 
 @pytest.mark.parametrize("count_name", ["BlendShapeCount", "BlendshapeCount"])
 def test_both_spellings_of_the_count_are_read(count_name: str, tmp_path: Path) -> None:
-    path = save(tmp_path / "take.csv", table(steady(70, 60), count_name=count_name))
+    path = save(tmp_path / "take.csv", table(steady(70, 60.0), count_name=count_name))
     assert read_live_link(path).num_frames == 70
 
 
 @pytest.mark.parametrize("newline", ["\n", "\r\n"])
 @pytest.mark.parametrize("mark", ["", "\ufeff"])
 def test_windows_files_are_read(newline: str, mark: str, tmp_path: Path) -> None:
-    rows = table(steady(70, 60))
+    rows = table(steady(70, 60.0))
     text = mark + newline.join(",".join(row) for row in rows) + newline * 3
     (tmp_path / "take.csv").write_bytes(text.encode())
     assert read_live_link(tmp_path / "take.csv").num_frames == 70
@@ -127,7 +129,7 @@ def test_windows_files_are_read(newline: str, mark: str, tmp_path: Path) -> None
 
 def test_columns_may_come_in_any_order_and_52_suffice(tmp_path: Path) -> None:
     names = tuple(reversed(LIVE_LINK_NAMES[:52]))
-    path = save(tmp_path / "take.csv", table(steady(70, 60), names, EyeLookOutLeft=0.5))
+    path = save(tmp_path / "take.csv", table(steady(70, 60.0), names, EyeLookOutLeft=0.5))
     motion = read_live_link(path)
     assert not motion.neck_pose.any()
     assert motion.eye_pose[0, 1] == pytest.approx(0.5 * EYE_LOOK_RADIANS["Out"])
@@ -137,7 +139,7 @@ def test_columns_may_come_in_any_order_and_52_suffice(tmp_path: Path) -> None:
 def test_an_eye_that_rests_outward_looks_straight_ahead(tmp_path: Path) -> None:
     """The phone reports the optical axis; without any eyeLook the gaze is straight."""
     rest = EYE_REST_OUTWARD_RADIANS
-    rows = table(steady(70, 60), LeftEyeYaw=-rest, RightEyeYaw=rest)
+    rows = table(steady(70, 60.0), LeftEyeYaw=-rest, RightEyeYaw=rest)
     assert read_live_link(save(tmp_path / "take.csv", rows)).eye_pose.abs().max() < 1e-6
 
 
@@ -153,7 +155,7 @@ def test_an_eye_that_rests_outward_looks_straight_ahead(tmp_path: Path) -> None:
 def test_angles_have_the_documented_signs(
     name: str, part: str, axis: int, sign: int, tmp_path: Path
 ) -> None:
-    rows = table(steady(70, 60), LIVE_LINK_NAMES, "BlendShapeCount", **{name: 0.2})
+    rows = table(steady(70, 60.0), LIVE_LINK_NAMES, "BlendShapeCount", **{name: 0.2})
     pose = getattr(read_live_link(save(tmp_path / "take.csv", rows)), part)
     torch.testing.assert_close(pose[:, axis], torch.full((70,), 0.2 * sign), rtol=0, atol=3e-3)
 
@@ -161,7 +163,7 @@ def test_angles_have_the_documented_signs(
 def test_dropped_frames_are_interpolated_and_reported(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    rows = table(steady(200, 60))
+    rows = table(steady(200, 60.0))
     del rows[20:27], rows[100]
     with caplog.at_level(logging.WARNING):
         motion = read_live_link(save(tmp_path / "take.csv", rows))
@@ -172,7 +174,7 @@ def test_dropped_frames_are_interpolated_and_reported(
 
 
 def test_frames_dropped_where_the_second_passes_do_not_change_the_rate(tmp_path: Path) -> None:
-    rows = table(steady(90, 60))
+    rows = table(steady(90, 60.0))
     del rows[58:64]
     motion = read_live_link(save(tmp_path / "take.csv", rows))
     assert (motion.fps, motion.num_frames) == (60.0, 90)
@@ -229,7 +231,7 @@ def test_one_row_is_one_frame(tmp_path: Path, caplog: pytest.LogCaptureFixture) 
         motion = read_live_link(path)
     assert (motion.fps, motion.num_frames) == (60.0, 1)
     assert "too short to tell its frame rate; 60 is assumed" in caplog.text
-    assert read_live_link(path, fps=25).fps == 25.0
+    assert read_live_link(path, fps=25.0).fps == 25.0
 
 
 def change(line: int, column: str, text: str) -> Callable[[list[list[str]]], None]:
@@ -286,7 +288,7 @@ BAD = [
 def test_spoiled_files_are_refused_by_line_and_column(
     spoil: Callable[[list[list[str]]], None], message: str, tmp_path: Path
 ) -> None:
-    rows = table(steady(70, 60))
+    rows = table(steady(70, 60.0))
     spoil(rows)
     with pytest.raises(ValueError, match=message) as caught:
         read_live_link(save(tmp_path / "take.csv", rows))
@@ -298,7 +300,7 @@ def test_spoiled_files_are_refused_by_line_and_column(
     [(";", "semicolons"), ("\t", "tabs"), ("|", "bars"), (" ", "begin with")],
 )
 def test_other_delimiters_are_named(delimiter: str, name: str, tmp_path: Path) -> None:
-    path = save(tmp_path / "take.csv", table(steady(70, 60)), delimiter)
+    path = save(tmp_path / "take.csv", table(steady(70, 60.0)), delimiter)
     with pytest.raises(ValueError, match=name):
         read_live_link(path)
 
@@ -326,7 +328,7 @@ def test_a_2_gb_file_is_refused_before_it_is_read(tmp_path: Path) -> None:
 def test_channels_that_never_move_and_unknown_columns_are_fine(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    rows = table(steady(70, 60), BrowInnerUp=0.25)
+    rows = table(steady(70, 60.0), BrowInnerUp=0.25)
     for row in rows:
         row.append("Mood" if row is rows[0] else "glad")
     with caplog.at_level(logging.WARNING):
@@ -335,7 +337,7 @@ def test_channels_that_never_move_and_unknown_columns_are_fine(
     assert "1 unknown columns were left out: ['Mood']" in caplog.text
 
 
-VALID = "".join(",".join(row) + "\n" for row in table(steady(8, 25))).encode()
+VALID = "".join(",".join(row) + "\n" for row in table(steady(8, 25.0))).encode()
 PIECES = [b",", b"\n", b"nan", b"-", b"1e999", b":", b"\xff", b'"', b"\0", b"00:00:00:00", b" "]
 
 

@@ -123,7 +123,7 @@ def test_what_unpacks_to_too_much_is_refused(
 
 def test_files_are_read_and_written_by_extension(tmp_path: Path) -> None:
     for suffix in ("csv", "npz", "safetensors"):
-        write_motion(Motion.rest(60, fps=30), tmp_path / f"a.{suffix}")
+        write_motion(Motion.rest(60, fps=30.0), tmp_path / f"a.{suffix}")
         assert read_motion(tmp_path / f"a.{suffix}").num_frames == 60
     with pytest.raises(ValueError, match=r"ends in \.csv, \.gesichter, .*got 'a\.bvh'"):
         read_motion("a.bvh")

@@ -1,5 +1,7 @@
 import json
 import zipfile
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +11,8 @@ import torch
 
 from mien.motion import Label, Motion
 from mien.rotations import rotvec_to_rotmat
+
+Refuses = Callable[[str], AbstractContextManager[None]]
 
 
 def wave(num_frames: int = 40, num_expr: int = 5, fps: float = 25.0) -> Motion:
@@ -66,8 +70,10 @@ def test_what_is_saved_is_loaded(suffix: str, tmp_path: Path) -> None:
         ({"shape": torch.zeros(1, 5)}, r"`shape` must be \[S\]"),
     ],
 )
-def test_what_is_not_a_motion_is_refused(changes: dict[str, Any], message: str) -> None:
-    with pytest.raises(ValueError, match=message):
+def test_what_is_not_a_motion_is_refused(
+    changes: dict[str, Any], message: str, refuses: Refuses
+) -> None:
+    with refuses(message):
         wave().replace(**changes)
 
 
@@ -78,7 +84,7 @@ def test_a_label_that_ends_before_it_starts_is_refused() -> None:
 
 def test_resampling_to_its_own_rate_changes_nothing() -> None:
     motion = wave()
-    assert motion.resample(25) is motion
+    assert motion.resample(25.0) is motion
 
 
 @pytest.mark.parametrize("fps", [12.5, 24.0, 30.0, 59.94, 60.0, 100.0])
@@ -98,13 +104,13 @@ def test_resampling_keeps_the_duration_and_follows_the_curve(fps: float) -> None
 
 def test_resampling_to_a_multiple_and_back_is_exact() -> None:
     motion = wave()
-    assert_same(motion.resample(100).resample(25), motion, atol=1e-12)
+    assert_same(motion.resample(100.0).resample(25.0), motion, atol=1e-12)
 
 
 def test_rotations_are_interpolated_at_constant_speed() -> None:
     turn = torch.tensor([[0.0, 0.1, 0.0], [1.2, 0.1, -1.0]], dtype=torch.float64)
     motion = Motion.rest(2).to(dtype=torch.float64).replace(neck_pose=turn)
-    rotmats = rotvec_to_rotmat(motion.resample(100).neck_pose[:5])
+    rotmats = rotvec_to_rotmat(motion.resample(100.0).neck_pose[:5])
     steps = rotmats[:-1].transpose(-1, -2) @ rotmats[1:]
     torch.testing.assert_close(steps, steps[:1].expand_as(steps))
 
@@ -199,10 +205,11 @@ def test_an_npz_with_objects_is_refused_and_not_run(tmp_path: Path) -> None:
     assert not mark.exists()
 
 
-def write_npz(path: Path, **changes: Any) -> None:
+def write_npz(path: Path, changes: dict[str, Any]) -> None:
     motion = wave()
-    header = {**motion._header(), **changes.pop("header", {})}
+    header = {**motion._header(), **changes.get("header", {})}
     arrays = {name: getattr(motion, name).numpy() for name in TRACKS} | changes
+    arrays.pop("header", None)
     arrays = {name: array for name, array in arrays.items() if array is not None}
     np.savez(path, header=np.asarray(json.dumps(header)), **arrays)
 
@@ -213,7 +220,7 @@ def write_npz(path: Path, **changes: Any) -> None:
         ({"jaw_pose": None}, "'jaw_pose' is missing"),
         ({"jaw_pose": np.zeros((40, 3), int)}, "must be floating numbers, got int64"),
         ({"jaw_pose": np.full((40, 3), np.nan)}, "must be finite"),
-        ({"header": {"fps": -1}}, "`fps` must be above 0"),
+        ({"header": {"fps": -1.0}}, "`fps` must be above 0"),
         ({"header": {"fps": "fast"}}, "could not convert"),
         ({"header": {"format_version": 9}}, "format version 9, not 1"),
         ({"header": {"format": "x"}}, "its header names another format"),
@@ -221,7 +228,7 @@ def write_npz(path: Path, **changes: Any) -> None:
     ],
 )
 def test_a_wrong_npz_is_refused(changes: dict[str, Any], message: str, tmp_path: Path) -> None:
-    write_npz(tmp_path / "motion.npz", **changes)
+    write_npz(tmp_path / "motion.npz", changes)
     with pytest.raises(ValueError, match=message):
         Motion.load(tmp_path / "motion.npz")
 

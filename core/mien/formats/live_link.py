@@ -145,6 +145,10 @@ def _bad_number(
 ) -> ValueError:
     """The error for the first field that is not a number."""
     for number, row in zip(numbers, rows, strict=True):
+        if not row.isprintable():
+            return ValueError(
+                f"Line {number + 1} holds characters that are not text: {row[:40]!r}."
+            )
         fields = row.split(",")
         for name, index in zip(names, used, strict=True):
             if not _is_number(fields[index]):
@@ -152,7 +156,7 @@ def _bad_number(
                     f"Line {number + 1}, column {_live_link_name(name)}: a number is wanted, got "
                     f"{fields[index][:40]!r}."
                 )
-    return ValueError("There is a field that is not a number.")
+    return ValueError("A field between the first and the last line is not a number.")
 
 
 def _is_number(field: str) -> bool:
