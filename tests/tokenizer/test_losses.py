@@ -78,3 +78,18 @@ def test_losses_of_one_clip_do_not_depend_on_another(
         LossConfig(),
     )
     torch.testing.assert_close(both[:1], alone)
+
+
+def test_the_lids_factor_weighs_lid_points_only(
+    space: FaceSpace, generator: torch.Generator
+) -> None:
+    import dataclasses
+
+    target = frames(space, generator)
+    other = target._replace(expr=target.expr * 0.5)
+    plain = loss(space, other, target, POINTS_ONLY)
+    more = loss(space, other, target, dataclasses.replace(POINTS_ONLY, lids=3.0))
+    lids = space.region("lid")
+    error = (space.displacements(other) - space.displacements(target)) * space.ipd_mm
+    extra = 2.0 * (error.norm(dim=-1) * space.weights)[..., lids].sum(-1) / space.num_points
+    torch.testing.assert_close(more - plain, extra, rtol=1e-3, atol=1e-3)

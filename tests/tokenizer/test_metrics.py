@@ -6,6 +6,7 @@ from mien.rotations import rotvec_to_rotmat
 from mien.tokenizer import MotionTokenizer
 from mien.tokenizer.features import FaceSpace, frames_of
 from mien.tokenizer.metrics import (
+    blink_travels,
     evaluate,
     jerk,
     perplexity,
@@ -72,3 +73,18 @@ def test_a_weak_direction_keeps_the_look(space: FaceSpace, motion: Motion) -> No
 def test_agreement_is_a_share(tokenizer: MotionTokenizer, motion: Motion) -> None:
     assert 0.0 <= same_look_agreement(tokenizer, [motion]) <= 1.0
     assert same_look_agreement(tokenizer, [motion], budget_mm=0.0) == 1.0
+
+
+def test_a_blink_is_found_and_its_travel_measured() -> None:
+    true = torch.zeros(40, 3, 3)
+    true[18:23, :, 1] = torch.tensor([0.3, 0.8, 1.0, 0.6, 0.2])[:, None]
+    ((decoded, travel),) = blink_travels(0.5 * true, true)
+    assert decoded == pytest.approx(0.5) and travel == pytest.approx(1.0)
+    ((decoded, _),) = blink_travels(torch.zeros_like(true), true)
+    assert decoded == 0.0
+
+
+def test_lids_that_stay_closed_are_no_blink() -> None:
+    true = torch.zeros(40, 3, 3)
+    true[10:, :, 1] = 1.0
+    assert blink_travels(true, true) == []

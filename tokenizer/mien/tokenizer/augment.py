@@ -34,15 +34,15 @@ class AugmentConfig:
         hold: The window frozen at one frame.
     """
 
-    stretch: float = 0.4
+    stretch: float = 0.3
     mirror: float = 0.5
-    mix: float = 0.3
-    gain: float = 0.4
-    offset: float = 0.35
-    babble: float = 0.25
-    talk: float = 0.4
-    turn: float = 0.25
-    hold: float = 0.03
+    mix: float = 0.25
+    gain: float = 0.2
+    offset: float = 0.12
+    babble: float = 0.08
+    talk: float = 0.15
+    turn: float = 0.1
+    hold: float = 0.02
 
 
 def _parts() -> dict[str, list[int]]:

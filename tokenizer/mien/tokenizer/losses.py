@@ -26,6 +26,7 @@ class LossConfig:
         coefficient: Of the distance to the true coefficients, per unit: it settles what points
             hardly show, so that no units cancel each other.
         overflow: Of coefficients outside 0..1 before the clamp, per unit.
+        lids: Factor on the weights of the lid points: blinks are short and easily lost.
         coefficient_scale: Millimetres that one unit is worth in the coefficient twin.
     """
 
@@ -35,6 +36,7 @@ class LossConfig:
     rotation_velocity: float = 0.8
     coefficient: float = 0.6
     overflow: float = 0.6
+    lids: float = 1.0
     coefficient_scale: float = 6.0
 
 
@@ -83,6 +85,9 @@ def reconstruction_loss(
     if kind == "geometry":
         error = (space.displacements(predicted) - target_points) * space.ipd_mm
         weights = space.weights.to(error)
+        if config.lids != 1.0:
+            factor = torch.ones_like(weights).index_fill(0, space.region("lid"), config.lids)
+            weights = weights * factor
     else:
         error = torch.nn.functional.pad(difference[..., None], (0, 2)) * config.coefficient_scale
         weights = error.new_ones(error.shape[-2])

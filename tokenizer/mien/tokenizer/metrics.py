@@ -24,6 +24,7 @@ class TokenizerFigures:
         lids_mm: The same over the lids.
         still_mm: Mean distance of a point from the neutral face: the error of coding nothing.
         rotation_deg: Mean angle between the head's rotation and the true one.
+        blinks_kept: Mean of the lids' travel in a blink, over the true travel; nan without blinks.
         jerk_ratio: Mean size of the points' third difference, over the true one.
         code_use: Share of the codebook that occurs.
         perplexity: Exponential of the entropy of the codes.
@@ -37,6 +38,7 @@ class TokenizerFigures:
     lids_mm: float
     still_mm: float
     rotation_deg: float
+    blinks_kept: float
     jerk_ratio: float
     code_use: float
     perplexity: float
@@ -63,6 +65,28 @@ def jerk(points: Float[Tensor, "t k 3"]) -> Float[Tensor, " s"]:
         return points.new_zeros(0)
     sizes: Tensor = points.diff(n=3, dim=0).norm(dim=-1).mean(-1)
     return sizes
+
+
+def blink_travels(
+    decoded: Float[Tensor, "t k 3"], true: Float[Tensor, "t k 3"]
+) -> list[tuple[float, float]]:
+    """Find blinks in the true lid points; give each one's travel, decoded and true.
+
+    A blink is a peak of the lids' mean displacement, over half of the largest, that rises from
+    and falls under half of itself within 8 frames. Travel is the peak (decoded: within 2
+    frames of it) over the lowest value of those frames.
+    """
+    a, b = decoded.norm(dim=-1).mean(-1), true.norm(dim=-1).mean(-1)
+    travels = []
+    for t in range(1, len(b) - 1):
+        low, high = max(t - 8, 0), t + 9
+        peak, around = float(b[t]), b[low:high]
+        is_top = peak == float(around.max()) and peak > 0.5 * float(b.max())
+        sides = (b[low : t + 1].min(), b[t:high].min())
+        if is_top and all(float(side) < 0.5 * peak for side in sides):
+            top = float(a[max(t - 2, 0) : t + 3].max())
+            travels.append((top - float(a[low:high].min()), peak - float(around.min())))
+    return travels
 
 
 def rotation_angle_deg(
@@ -103,6 +127,12 @@ def evaluate(tokenizer: MotionTokenizer, motions: Sequence[Motion]) -> Tokenizer
         torch.cat([jerk(x) for x in side]).sum()
         for side in ([space.displacements(a) for a, _ in pairs], truth)
     ]
+    lids = space.region("lid")
+    blinks = [
+        travel
+        for (a, _), b in zip(pairs, truth, strict=True)
+        for travel in blink_travels(space.displacements(a)[:, lids], b[:, lids])
+    ]
     indices = torch.cat(tokens)
     return TokenizerFigures(
         frames=len(errors),
@@ -111,6 +141,9 @@ def evaluate(tokenizer: MotionTokenizer, motions: Sequence[Motion]) -> Tokenizer
         lids_mm=float(errors[:, space.region("lid")].mean()),
         still_mm=float(torch.cat(truth).norm(dim=-1).mean()) * space.ipd_mm,
         rotation_deg=float(angles.mean()),
+        blinks_kept=sum(a for a, _ in blinks) / sum(b for _, b in blinks)
+        if blinks
+        else float("nan"),
         jerk_ratio=float(jerks[0] / jerks[1]) if float(jerks[1]) > 0 else float("nan"),
         code_use=len(torch.unique(indices)) / tokenizer.codebook_size,
         perplexity=perplexity(indices, tokenizer.codebook_size),

@@ -1,0 +1,82 @@
+import pytest
+import torch
+
+from mien.arkit import CHANNEL_NAMES, EXPR_NAMES, motion_from_curves
+from mien.motion import Motion
+from mien.tokenizer import MotionTokenizer
+from mien.tokenizer.features import frames_of
+from mien.tokenizer.metrics import point_errors_mm
+
+
+@pytest.fixture(scope="module")
+def shipped() -> MotionTokenizer:
+    return MotionTokenizer.load()
+
+
+def rising(names: tuple[str, ...], frames: int = 60, height: float = 0.7) -> Motion:
+    """Units rise over half a second, stay, and fall."""
+    curves = torch.zeros(frames, len(CHANNEL_NAMES))
+    shape = torch.ones(frames) * height
+    shape[:20], shape[-20:] = 0.0, 0.0
+    shape[20:32] *= torch.linspace(0.0, 1.0, 12)
+    for name in names:
+        curves[:, CHANNEL_NAMES.index(name)] = shape
+    return motion_from_curves(curves, 25.0)
+
+
+def test_the_shipped_weights_are_small_and_say_what_made_them(shipped: MotionTokenizer) -> None:
+    assert shipped.kind == "geometry" and shipped.codebook_size <= 2048
+    assert {"command", "seed", "corpus", "held_out"} <= set(shipped.card)
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("mouthSmileLeft", "mouthSmileRight"),
+        ("jawOpen",),
+        pytest.param(
+            ("browInnerUp", "browOuterUpLeft"),
+            marks=pytest.mark.xfail(
+                strict=True, reason="the shipped weights weaken one-sided brows; retrain"
+            ),
+        ),
+    ],
+)
+def test_a_clear_action_survives_the_tokens(
+    shipped: MotionTokenizer, names: tuple[str, ...]
+) -> None:
+    motion = rising(names)
+    decoded = shipped.decode(shipped.encode(motion))
+    space, truth = shipped.space, frames_of(motion)
+    error = point_errors_mm(frames_of(decoded), truth, space).mean()
+    still = space.displacements(truth).norm(dim=-1).mean() * space.ipd_mm
+    assert float(error) < 0.6 * float(still)
+
+
+@pytest.mark.xfail(strict=True, reason="the shipped weights lose blinks (see card.json); retrain")
+def test_a_blink_survives_the_tokens(shipped: MotionTokenizer) -> None:
+    curves = torch.zeros(50, len(CHANNEL_NAMES))
+    blink = torch.tensor([0.15, 0.7, 0.95, 0.8, 0.45, 0.2, 0.05])
+    for side in ("Left", "Right"):
+        curves[20:27, CHANNEL_NAMES.index(f"eyeBlink{side}")] = blink
+    decoded = shipped.decode(shipped.encode(motion_from_curves(curves, 25.0)))
+    lids = decoded.expr[:, [EXPR_NAMES.index("eyeBlinkLeft"), EXPR_NAMES.index("eyeBlinkRight")]]
+    closed = lids.mean(-1)
+    assert float(closed[20:27].max()) > 0.45
+    assert float(closed[:15].max()) < 0.3 and float(closed[35:].max()) < 0.3
+
+
+def test_a_turned_head_comes_back_within_degrees(shipped: MotionTokenizer) -> None:
+    motion = Motion.rest(50).replace(neck_pose=torch.tensor([0.0, 0.3, 0.0]).expand(50, 3))
+    turned = shipped.decode(shipped.encode(motion)).neck_pose[10:40]
+    assert float((turned - motion.neck_pose[10:40]).norm(dim=-1).mean()) < 0.07
+
+
+def test_streaming_the_shipped_model_gives_the_bits_of_decoding(
+    shipped: MotionTokenizer,
+) -> None:
+    indices = shipped.encode(rising(("mouthPucker",)))
+    whole = shipped.decode(indices)
+    parts = Motion.concatenate(list(shipped.stream(torch.split(indices, 7))))
+    for field in ("expr", "jaw_pose", "eye_pose", "neck_pose"):
+        torch.testing.assert_close(getattr(parts, field), getattr(whole, field), rtol=0, atol=0)
