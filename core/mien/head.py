@@ -312,7 +312,7 @@ class Head(nn.Module):
         return value
 
 
-def head_from_flame(arrays: dict[str, np.ndarray[Any, Any]], num_shape: int | None = None) -> Head:
+def head_from_flame(arrays: dict[str, Any], num_shape: int | None = None) -> Head:
     """Build a head from FLAME's arrays.
 
     Args:
