@@ -9,6 +9,7 @@ Example:
     'a smile'
 """
 
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -30,6 +31,7 @@ from mien.apps.request import (
     check_size,
     plain_prompt,
 )
+from mien.apps.words import check_words
 from mien.motion import Label, Motion
 
 if TYPE_CHECKING:
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
     from mien.llm import MotionLanguageModel
     from mien.tokenizer import MotionTokenizer
 
+_LOGGER = logging.getLogger(__name__)
 TOKEN_FPS = 25.0
 BACKGROUND = (0.93, 0.92, 0.90)
 
@@ -97,11 +100,16 @@ def animate(
         ValueError: If an argument is out of its range, or the text cannot be read.
     """
     prompt = plain_prompt(text)
+    unknown = check_words(prompt)
     check_seconds(seconds)
     check_seed(seed)
     check_fps(fps)
     check_sampling(temperature, top_p)
     check_device(device)
+    if unknown:
+        _LOGGER.warning(
+            "Words that are not known are read by their parts: %s.", ", ".join(unknown)
+        )
     model = language_model(device)
     made = model.generate_motion(
         [prompt], seconds=seconds, seed=seed, temperature=temperature, top_p=top_p

@@ -156,6 +156,8 @@ def test_a_bug_keeps_its_traceback_and_an_interruption_its_code(
         ("!!!", "must say in words"),
         ("smile " * 10_000, "got 10000"),
         ("她害羞地笑了", "English"),
+        ("sie lächelt schüchtern", "not known: 'sie', 'lächelt', 'schüchtern'"),
+        ("qwertzuiop asdfghjkl", "not known"),
     ],
 )
 def test_prompts_that_cannot_be_read_are_refused(

@@ -7,7 +7,7 @@ from typing import Annotated
 import tyro
 
 from mien.apps.drawing import Drawing
-from mien.apps.outputs import check_outputs, write_outputs
+from mien.apps.outputs import any_picture, check_outputs, write_outputs
 from mien.apps.progress import say
 from mien.apps.refusal import refusing
 from mien.apps.request import (
@@ -18,6 +18,7 @@ from mien.apps.request import (
     check_seed,
     plain_prompt,
 )
+from mien.apps.words import check_words
 
 
 @dataclass(frozen=True)
@@ -55,13 +56,13 @@ class Animate:
         """Check everything, then generate, then write."""
         drawing = Drawing(self.avatar, self.size, self.device)
         with refusing():
-            plain_prompt(self.text)
+            check_words(plain_prompt(self.text))
             check_seconds(self.seconds)
             check_seed(self.seed)
             check_fps(self.fps)
             check_sampling(self.temperature, self.top_p)
             check_outputs(self.output)
-            drawing.check()
+            drawing.check(any_picture(self.output))
         say(str(self))
         from mien import pipeline
 

@@ -8,7 +8,7 @@ import tyro
 
 from mien.apps.drawing import Drawing
 from mien.apps.inputs import check_input, read_clip
-from mien.apps.outputs import check_outputs, write_outputs
+from mien.apps.outputs import any_picture, check_outputs, write_outputs
 from mien.apps.refusal import refusing
 from mien.apps.request import Device, check_fps
 
@@ -42,7 +42,7 @@ class Convert:
             check_outputs([self.output], inputs=[self.path])
             if self.fps is not None:
                 check_fps(self.fps)
-            drawing.check()
+            drawing.check(any_picture([self.output]))
             motion = read_clip(self.path)
         if self.fps is not None:
             motion = motion.resample(self.fps)

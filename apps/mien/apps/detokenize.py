@@ -7,7 +7,7 @@ from typing import Annotated
 import tyro
 
 from mien.apps.drawing import Drawing
-from mien.apps.outputs import check_outputs, write_outputs
+from mien.apps.outputs import any_picture, check_outputs, write_outputs
 from mien.apps.refusal import refusing
 from mien.apps.request import Device
 from mien.apps.tokens import TokenFile
@@ -37,7 +37,7 @@ class Detokenize:
             tokens = TokenFile.read(self.path)
         with refusing():
             check_outputs(self.output, inputs=[self.path])
-            drawing.check()
+            drawing.check(any_picture(self.output))
         import torch
 
         from mien import pipeline

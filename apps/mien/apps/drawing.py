@@ -31,17 +31,23 @@ class Drawing:
     size: int = 512
     device: Device = "cpu"
 
-    def check(self) -> None:
+    def check(self, is_used: bool = True) -> None:
         """Refuse what cannot be drawn, before any work is done.
+
+        Args:
+            is_used: Whether the avatar will be drawn, so that it is worth loading.
 
         Raises:
             ValueError: If the avatar, the size or the device cannot be had.
         """
         check_size(self.size)
         check_device(self.device)
+        from mien import pipeline
         from mien.avatar.avatar_file import find_avatar
 
         find_avatar(self.avatar)
+        if is_used:
+            pipeline.load_avatar(self.avatar)
 
 
 def draw_frames(motion: "Motion", drawing: Drawing) -> "Iterator[ndarray]":

@@ -13,7 +13,7 @@ from mien.apps.refusal import refusing
 from mien.apps.request import Device, check_device, check_seed
 from mien.apps.train import check_folder
 
-QUICK_CLIPS, QUICK_SEEDS = 12, 1
+QUICK_CLIPS, QUICK_PROMPTS = 8, 5
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Evaluate:
     seed: int = 1_000_000
     """Of the held-out performances; not the corpus's."""
     quick: bool = False
-    """A dozen clips and one seed, to see that it runs."""
+    """A few clips, prompts and one seed, to see that it runs."""
     device: Device = "cpu"
     """Where models run."""
 
@@ -62,7 +62,13 @@ class Evaluate:
         with refusing():
             prompts = read_prompts(self.prompts)
             take = None if self.take is None else read_clip(self.take)
-        clips, seeds = (QUICK_CLIPS, QUICK_SEEDS) if self.quick else (self.clips, self.seeds)
+        clips, seeds = self.clips, self.seeds
+        if self.quick:
+            clips, seeds, prompts = (
+                QUICK_CLIPS,
+                1,
+                prompts[:: max(1, len(prompts) // QUICK_PROMPTS)],
+            )
         say(str(self))
         report = evaluate(clips, seeds, self.seed, prompts, take, self.device)
         table = report.as_markdown()

@@ -55,6 +55,11 @@ def check_outputs(
         check_writable(path)
 
 
+def any_picture(paths: Sequence[Path]) -> bool:
+    """Whether some output shows the face."""
+    return any(extension(path) in PICTURES for path in paths)
+
+
 def check_writable(path: Path) -> None:
     """Refuse a path where no file can be made: tried out, for permissions do not tell all."""
     if path.is_dir():

