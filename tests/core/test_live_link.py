@@ -378,3 +378,12 @@ def test_any_file_is_a_motion_or_a_clear_refusal(data: bytes, tmp_path: Path) ->
         assert "\n" not in str(error)
     else:
         assert motion.num_frames >= 1 and bool(torch.isfinite(motion.expr).all())
+
+
+@pytest.mark.parametrize("text", ["0.1 0", "1_0", "0x1", "1,5e", '"0.1"', "0.1j", "--1"])
+def test_the_first_of_many_broken_fields_is_named(text: str, tmp_path: Path) -> None:
+    rows = table(steady(400, 60.0))
+    for line in (123, 124, 300):
+        rows[line - 1][rows[0].index("NoseSneerLeft")] = text.replace(",", ".")
+    with pytest.raises(ValueError, match="Line 123, column NoseSneerLeft: a number is wanted"):
+        read_live_link(save(tmp_path / "take.csv", rows))

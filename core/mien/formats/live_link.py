@@ -144,27 +144,26 @@ def _bad_number(
     rows: list[str], numbers: list[int], names: list[str], used: list[int]
 ) -> ValueError:
     """The error for the first field that is not a number."""
-    for number, row in zip(numbers, rows, strict=True):
-        if not row.isprintable():
+    low, high = 0, len(rows)  # rows before `low` are fine, one before `high` is not
+    while high - low > 1:
+        middle = (low + high) // 2
+        if _are_numbers(rows[low:middle], used):
+            low = middle
+        else:
+            high = middle
+    where, fields = f"Line {numbers[low] + 1}", rows[low].split(",")
+    for name, index in zip(names, used, strict=True):
+        if not fields[index].strip() or not _are_numbers([fields[index]], [0]):
             return ValueError(
-                f"Line {number + 1} holds characters that are not text: {row[:40]!r}."
+                f"{where}, column {_live_link_name(name)}: a number is wanted, got "
+                f"{fields[index][:40]!r}."
             )
-        fields = row.split(",")
-        for name, index in zip(names, used, strict=True):
-            if not _is_number(fields[index]):
-                return ValueError(
-                    f"Line {number + 1}, column {_live_link_name(name)}: a number is wanted, got "
-                    f"{fields[index][:40]!r}."
-                )
-    return ValueError("A field between the first and the last line is not a number.")
+    return ValueError(f"{where} cannot be read as numbers: {rows[low][:40]!r}.")
 
 
-def _is_number(field: str) -> bool:
-    """Whether `numpy.loadtxt` takes a field for one number."""
-    if not field.strip():
-        return False
+def _are_numbers(rows: list[str], used: list[int]) -> bool:
     try:
-        np.loadtxt([field], comments=None)
+        np.loadtxt(rows, delimiter=",", usecols=used, comments=None, ndmin=2)
     except ValueError:
         return False
     return True
