@@ -1,4 +1,4 @@
-"""The written rig is judged by a plain reader: the specification's formulas and nothing of ours."""
+"""The written rig is judged by a plain reader of glTF, made of the specification alone."""
 
 import io
 import json
@@ -28,8 +28,9 @@ DTYPES = {5126: "<f4", 5125: "<u4", 5123: "<u2", 5121: "u1"}
 WIDTHS = {"SCALAR": 1, "VEC2": 2, "VEC3": 3, "VEC4": 4, "MAT4": 16}
 VALIDATE = """
 const validator = require("gltf-validator"), fs = require("fs");
-validator.validateBytes(new Uint8Array(fs.readFileSync(process.argv[1])))
-  .then(report => console.log(JSON.stringify(report.issues)));
+Promise.all(process.argv.slice(1).map(path =>
+  validator.validateBytes(new Uint8Array(fs.readFileSync(path)))
+)).then(reports => console.log(JSON.stringify(reports.map(report => report.issues))));
 """
 
 
@@ -197,7 +198,7 @@ def flame() -> Head:
 def test_a_plain_reader_poses_the_vertices_as_the_head_does(tmp_path: Path, head: Head) -> None:
     motion = lively(head)
     write_glb(tmp_path / "a.glb", head, motion, scale=1.3)
-    assert worst_mm(tmp_path / "a.glb", head, motion, 1.3) < 0.02  # 0.006 seen
+    assert worst_mm(tmp_path / "a.glb", head, motion, 1.3) < 0.001  # 0.00007 seen: float32
 
 
 def test_a_flame_head_whose_joints_move_with_expression_is_exact_too(
@@ -400,9 +401,6 @@ def test_a_texture_needs_a_chart(tmp_path: Path, flame: Head) -> None:
 def test_khronos_validator_finds_no_fault(tmp_path: Path, head: Head, flame: Head) -> None:
     if shutil.which("node") is None:
         pytest.skip("needs node")
-    known = subprocess.run(["node", "-e", 'require("gltf-validator")'], capture_output=True)
-    if known.returncode:
-        pytest.skip("needs gltf-validator: npm install gltf-validator, its folder in NODE_PATH")
     colors = np.full((head.num_vertices, 3), 0.5)
     texture = np.zeros((4, 4, 3), np.uint8)
     files: dict[str, tuple[Head, Motion | None, dict[str, Any]]] = {
@@ -413,11 +411,13 @@ def test_khronos_validator_finds_no_fault(tmp_path: Path, head: Head, flame: Hea
         "textured": (head, None, {"texture": texture, "bake_joints": True}),
         "flame": (flame, lively(flame, 2), {}),
     }
-    for name, (rig, motion, options) in files.items():
-        path = tmp_path / f"{name}.glb"
+    paths = [tmp_path / f"{name}.glb" for name in files]
+    for path, (rig, motion, options) in zip(paths, files.values(), strict=True):
         write_glb(path, rig, motion, **options)
-        done = subprocess.run(
-            ["node", "-e", VALIDATE, str(path)], capture_output=True, text=True, check=True
-        )
-        issues = json.loads(done.stdout)
+    command = ["node", "-e", VALIDATE, *map(str, paths)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if "Cannot find module 'gltf-validator'" in done.stderr:
+        pytest.skip("needs gltf-validator: npm install gltf-validator, its folder in NODE_PATH")
+    assert done.returncode == 0, done.stderr
+    for name, issues in zip(files, json.loads(done.stdout), strict=True):
         assert (name, issues["numErrors"], issues["numWarnings"]) == (name, 0, 0), issues
