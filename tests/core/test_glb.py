@@ -179,7 +179,7 @@ def worst_mm(path: Path, head: Head, motion: Motion, scale: float = 1.0) -> floa
     gltf, wanted = PlainGltf(path), head.vertices(motion).double().numpy() * scale
     surfaces = cut_surfaces(head)
     return 1000 * max(
-        np.linalg.norm(points - wanted[frame, surface.vertex_ids], axis=1).max()
+        float(np.linalg.norm(points - wanted[frame, surface.vertex_ids], axis=1).max())
         for frame in range(motion.num_frames)
         for points, surface in zip(gltf.pose(frame), surfaces, strict=True)
     )
