@@ -1,4 +1,4 @@
-"""A made-up world for tests: a small vocabulary, words without meaning, motion codes drawn at random."""
+"""A made-up world for tests: few entries, words without meaning, codes drawn at random."""
 
 import random
 from collections.abc import Sequence

@@ -11,7 +11,9 @@ def test_a_plan_agrees_with_itself() -> None:
 
 
 def test_each_figure_sees_its_own_fault() -> None:
-    found = parse_lines("wink right strong 0.2 1.0 ; smile both slight 1.4 2.0 ; nod both mid 2.0 3.0")
+    found = parse_lines(
+        "wink right strong 0.2 1.0 ; smile both slight 1.4 2.0 ; nod both mid 2.0 3.0"
+    )
     figures = plan_agreement([found], [WANTED])
     assert figures.precision == pytest.approx(2 / 3)
     assert figures.recall == 1.0

@@ -15,7 +15,8 @@ def _composer(seconds: float) -> tuple[Composer, list[Step]]:
     words = torch.zeros(2, 32)
     composer = Composer(decoder, vocabulary, words, seconds, seed=1)
     decoder.start(1, 64)
-    steps, answer, run = [], None, composer.run()
+    steps: list[Step] = []
+    answer, run = None, composer.run()
     while True:
         try:
             step = run.send(answer)  # type: ignore[arg-type]

@@ -48,9 +48,7 @@ def test_clipped_lines_lie_inside(lines: list[Line], ticks: int) -> None:
 @given(lines_strategy)
 def test_windows_lose_no_long_line(lines: list[Line]) -> None:
     seen = {
-        (x.entry, x.side)
-        for start in (0, 20, 40)
-        for x in window_lines(lines, start, start + 20)
+        (x.entry, x.side) for start in (0, 20, 40) for x in window_lines(lines, start, start + 20)
     }
     assert {(x.entry, x.side) for x in lines} == seen
 
@@ -66,6 +64,8 @@ def test_shift_and_stretch_move_times() -> None:
     assert stretch_lines([line], 2.0) == (Line(4, 10, "nod", "both", "mid"),)
 
 
-@pytest.mark.parametrize(("seconds", "ticks"), [(0.04, 1), (0.2, 1), (0.21, 2), (2.0, 10), (8.0, 40)])
+@pytest.mark.parametrize(
+    ("seconds", "ticks"), [(0.04, 1), (0.2, 1), (0.21, 2), (2.0, 10), (8.0, 40)]
+)
 def test_ticks_cover_a_duration(seconds: float, ticks: int) -> None:
     assert ticks_of(seconds) == ticks

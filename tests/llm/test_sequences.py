@@ -1,7 +1,14 @@
 import numpy as np
 import pytest
 import torch
-from tests.llm.llm_world import NUM_CODES, FakeWords, make_codec, make_lines, make_model, make_vocabulary
+from tests.llm.llm_world import (
+    NUM_CODES,
+    FakeWords,
+    make_codec,
+    make_lines,
+    make_model,
+    make_vocabulary,
+)
 
 from mien.llm.sequences import CODE_WEIGHT, Example, SequenceWriter, collate
 from mien.llm.vocabulary import Vocabulary
@@ -59,14 +66,18 @@ def test_a_given_plan_is_not_learned(vocabulary: Vocabulary, examples: list[Exam
     ]
 
 
-def test_clocks_and_cues_are_never_learned(vocabulary: Vocabulary, examples: list[Example]) -> None:
+def test_clocks_and_cues_are_never_learned(
+    vocabulary: Vocabulary, examples: list[Example]
+) -> None:
     clocks = {vocabulary.clock(i) for i in range(20)}
     for example in examples:
         learned = [i for i, w in enumerate(example.weights) if w > 0 and i not in example.hints]
         assert not clocks & {example.ids[i] for i in learned}
 
 
-def test_hints_name_what_showed_just_before(vocabulary: Vocabulary, examples: list[Example]) -> None:
+def test_hints_name_what_showed_just_before(
+    vocabulary: Vocabulary, examples: list[Example]
+) -> None:
     ids, hints = examples[3].ids, examples[3].hints
     lines = make_lines(np.random.default_rng(1), 14)
     assert len(hints) >= 5

@@ -14,7 +14,9 @@ def test_an_interrupted_run_goes_on_to_the_same_losses(tmp_path: Path) -> None:
     mixture = make_mixture(tmp_path / "pool")
     vocabulary = mixture.writer.vocabulary
     whole = train_stage(make_model(vocabulary), mixture, SCHEDULE, tmp_path / "a", 1)
-    first = train_stage(make_model(vocabulary), mixture, SCHEDULE, tmp_path / "b", 1, stop_after=15)
+    first = train_stage(
+        make_model(vocabulary), mixture, SCHEDULE, tmp_path / "b", 1, stop_after=15
+    )
     resumed_model = make_model(vocabulary)
     resumed = train_stage(resumed_model, mixture, SCHEDULE, tmp_path / "b", 1)
     assert first == whole[:15]

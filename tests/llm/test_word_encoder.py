@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -35,7 +36,9 @@ def test_a_batch_gives_what_single_texts_give(encoder: WordEncoder) -> None:
         torch.testing.assert_close(together, encoder.encode([text])[0], rtol=1e-4, atol=1e-5)
 
 
-def test_the_second_half_tells_left_from_right_whatever_stands_around(encoder: WordEncoder) -> None:
+def test_the_second_half_tells_left_from_right_whatever_stands_around(
+    encoder: WordEncoder,
+) -> None:
     first, second = encoder.encode(["look left now", "left"])
     torch.testing.assert_close(first[1, 384:], second[0, 384:])
     assert not torch.allclose(first[1, :384], second[0, :384], atol=1e-2)
@@ -51,7 +54,8 @@ def test_it_agrees_with_transformers(encoder: WordEncoder) -> None:
     text = "she raises one brow and smiles"
     tokens = AutoTokenizer.from_pretrained(folder)(text, return_tensors="pt")
     with torch.inference_mode():
-        hidden = BertModel.from_pretrained(folder).eval()(**tokens).last_hidden_state[0, 1:-1]
+        bert: Any = BertModel.from_pretrained(folder)
+        hidden = bert.eval()(**tokens).last_hidden_state[0, 1:-1]
     # float32; worst difference seen 3e-6
     torch.testing.assert_close(encoder.encode([text])[0][:, :384], hidden, rtol=1e-4, atol=1e-5)
 

@@ -20,7 +20,8 @@ def attach_adapter(
         model: Changed in place: its base's layers are wrapped.
         direction: Name of the adapter.
         rank: Of the updates.
-        new_rows: Range of embedding rows that the adapter also learns, for a base that lacks our tokens.
+        new_rows: Range of embedding rows that the adapter also learns, for a base that lacks our
+            tokens.
         learns_prefix: Whether the word prefix goes on learning.
 
     Returns:

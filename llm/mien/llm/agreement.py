@@ -1,4 +1,4 @@
-"""How far one plan agrees with another: which entries, on which side, how strong, when and in what order."""
+"""How far one plan agrees with another: entries, sides, strength, times and order."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -27,16 +27,16 @@ class Agreement:
     start_error_s: float
 
 
-def plan_agreement(
-    found: Sequence[Sequence[Line]], wanted: Sequence[Sequence[Line]]
-) -> Agreement:
+def plan_agreement(found: Sequence[Sequence[Line]], wanted: Sequence[Sequence[Line]]) -> Agreement:
     """Compare plans pairwise; equal entries are matched in the order of their starts.
 
     Raises:
         ValueError: If there are not as many found as wanted, or none.
     """
     if len(found) != len(wanted) or not found:
-        raise ValueError(f"One found plan a wanted one is needed, got {len(found)} and {len(wanted)}.")
+        raise ValueError(
+            f"One found plan a wanted one is needed, got {len(found)} and {len(wanted)}."
+        )
     pairs = [match_lines(a, b) for a, b in zip(found, wanted, strict=True)]
     matched = [pair for row in pairs for pair in row]
     count = max(1, len(matched))

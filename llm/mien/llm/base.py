@@ -8,7 +8,7 @@ from torch import nn
 
 
 def built_in_base(vocab_size: int, seed: int, width: int = 256, layers: int = 4) -> Any:
-    """A small Qwen3 with random weights and tied embeddings, about 4 million parameters as shipped."""
+    """A small Qwen3 with random weights, about 4 million parameters as shipped."""
     from transformers import Qwen3Config, Qwen3ForCausalLM
 
     config = Qwen3Config(
@@ -21,19 +21,19 @@ def built_in_base(vocab_size: int, seed: int, width: int = 256, layers: int = 4)
         head_dim=width // 4,
         max_position_embeddings=1024,
         tie_word_embeddings=True,
-        attn_implementation="sdpa",
     )
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         return Qwen3ForCausalLM(config)
 
 
-def load_base(name: str, is_local: bool | None = None) -> tuple[Any, Any]:
+def load_base(name: str, is_local: bool = False) -> tuple[Any, Any]:
     """Load a causal language model and the tokenizer that belongs to it.
 
     Args:
-        name: A folder, or the id of a model on the hub (which reaches for the network unless it is in the cache).
-        is_local: Whether to forbid the network; None forbids it for folders.
+        name: A folder, or the id of a model on the hub (which reaches for the network unless it
+            is in the cache).
+        is_local: Whether to forbid the network; a folder never needs it.
 
     Returns:
         The model and its `tokenizers.Tokenizer`.
@@ -43,7 +43,7 @@ def load_base(name: str, is_local: bool | None = None) -> tuple[Any, Any]:
     """
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    offline = Path(name).exists() if is_local is None else is_local
+    offline = is_local or Path(name).exists()
     try:
         model = AutoModelForCausalLM.from_pretrained(name, local_files_only=offline)
         tokenizer = AutoTokenizer.from_pretrained(name, local_files_only=offline)
@@ -57,7 +57,7 @@ def load_base(name: str, is_local: bool | None = None) -> tuple[Any, Any]:
 
 
 def append_rows(model: Any, vocab_size: int, seed: int) -> None:
-    """Give a model embedding rows up to `vocab_size`; new rows are small noise around the mean of the old ones."""
+    """Give a model rows up to `vocab_size`: the mean of the old ones with small noise."""
     embedding = model.get_input_embeddings()
     old = embedding.weight.shape[0]
     if vocab_size <= old:

@@ -1,7 +1,8 @@
-"""Language to motion: one prompt's plan and codes, step by step, as a coroutine that any decoder can drive.
+"""Language to motion: one prompt's plan and codes, as a coroutine that any decoder can drive.
 
-A composer yields `Step`s: embeddings to read, after which it is sent the hidden state of the last one, or a code that
-is ready. Offline, streamed and batched generation are three drivers of the same coroutine.
+A composer yields `Step`s: embeddings to read, after which it is sent the hidden state of the last
+one, or a code that is ready. Offline, streamed and batched generation are three drivers of the
+same coroutine.
 """
 
 import math
@@ -155,7 +156,7 @@ class Composer:
             yield Step(code=code)
             pending, is_fresh = self._embed([vocabulary.motion_start + code]), False
 
-    def _choose_code(self, hidden: Tensor, codes: Int[Tensor, "k"], chooser: Chooser) -> int:
+    def _choose_code(self, hidden: Tensor, codes: Int[Tensor, " k"], chooser: Chooser) -> int:
         logits = self.decoder.logits(hidden, codes + self.vocabulary.motion_start)
         return chooser.choose(logits, codes, self.sampling.temperature, self.sampling.top_p)
 

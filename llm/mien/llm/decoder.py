@@ -1,4 +1,4 @@
-"""Decoding one step at a time with a preallocated cache: ours for Qwen3, transformers' for any other base."""
+"""Decoding step by step with a cache: ours for Qwen3, transformers' for any other base."""
 
 from collections.abc import Mapping, Sequence
 from copy import copy
@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 
 class Decoder(Protocol):
-    """A causal language model that remembers what it has read, for a batch of rows of unlike lengths."""
+    """A causal language model that remembers what it has read, row by row of a batch."""
 
     def start(self, batch: int, capacity: int) -> None:
         """Forget everything; make room for `capacity` positions in each of `batch` rows."""
@@ -25,12 +25,10 @@ class Decoder(Protocol):
     def embed(self, ids: Int[Tensor, "*n"]) -> Float[Tensor, "*n d"]:
         """Look up embeddings."""
 
-    def append(
-        self, x: Float[Tensor, "b n d"], counts: Sequence[int]
-    ) -> Float[Tensor, "b d"]:
+    def append(self, x: Float[Tensor, "b n d"], counts: Sequence[int]) -> Float[Tensor, "b d"]:
         """Read `counts[i]` embeddings in row i and give the hidden state of its last one."""
 
-    def logits(self, hidden: Float[Tensor, "d"], ids: Int[Tensor, "k"]) -> Float[Tensor, "k"]:
+    def logits(self, hidden: Float[Tensor, " d"], ids: Int[Tensor, " k"]) -> Float[Tensor, " k"]:
         """Scores of the given ids to come next."""
 
 
@@ -52,7 +50,9 @@ class QwenDecoder:
         self.head_dim = int(config["head_dim"])
         self.eps = float(config["rms_norm_eps"])
         self._embedding = state["model.embed_tokens.weight"].float()
-        head = self._embedding if config["tie_word_embeddings"] else state["lm_head.weight"].float()
+        head = (
+            self._embedding if config["tie_word_embeddings"] else state["lm_head.weight"].float()
+        )
         self._head = head
         self._final_norm = state["model.norm.weight"].float()
         self._layers = [_merge(state, f"model.layers.{i}.") for i in range(self.num_layers)]
@@ -80,14 +80,12 @@ class QwenDecoder:
         """Look up embeddings."""
         return F.embedding(ids, self._embedding)
 
-    def logits(self, hidden: Float[Tensor, "d"], ids: Int[Tensor, "k"]) -> Float[Tensor, "k"]:
+    def logits(self, hidden: Float[Tensor, " d"], ids: Int[Tensor, " k"]) -> Float[Tensor, " k"]:
         """Scores of the given ids to come next."""
         return self._head[ids] @ hidden
 
     @torch.inference_mode()
-    def append(
-        self, x: Float[Tensor, "b n d"], counts: Sequence[int]
-    ) -> Float[Tensor, "b d"]:
+    def append(self, x: Float[Tensor, "b n d"], counts: Sequence[int]) -> Float[Tensor, "b d"]:
         """Read embeddings; rows shorter than the chunk are padded on the right."""
         batch, length, _ = x.shape
         starts = torch.tensor(self._lengths)
@@ -101,7 +99,9 @@ class QwenDecoder:
         place = at.clamp(max=self._rope[0].shape[0] - 1)  # only padding can lie beyond
         cos, sin = self._rope[0][place][:, None], self._rope[1][place][:, None]
         for index, layer in enumerate(self._layers):
-            x = x + self._attend(_rms(x, layer["norm1"], self.eps), layer, index, (at, total, mask, cos, sin))
+            x = x + self._attend(
+                _rms(x, layer["norm1"], self.eps), layer, index, (at, total, mask, cos, sin)
+            )
             gate, up = F.linear(_rms(x, layer["norm2"], self.eps), layer["gate_up"]).chunk(2, -1)
             x = x + F.linear(F.silu(gate) * up, layer["down"])
         self._lengths = [a + b for a, b in zip(self._lengths, counts, strict=True)]
@@ -112,7 +112,7 @@ class QwenDecoder:
         at, total, mask, cos, sin = where
         batch, length, _ = x.shape
         heads = F.linear(x, layer["qkv"]).view(batch, length, -1, self.head_dim).transpose(1, 2)
-        q, k, v = heads.split([self.num_heads, self.num_kv, self.num_kv], dim=1)
+        q, k, v = torch.split(heads, [self.num_heads, self.num_kv, self.num_kv], dim=1)
         q = _rotate(_rms(q, layer["q_norm"], self.eps), cos, sin)
         k = _rotate(_rms(k, layer["k_norm"], self.eps), cos, sin)
         keys, values = self._store(index, k, v, at, total)
@@ -140,7 +140,9 @@ class QwenDecoder:
 
     def _grow(self, total: int) -> None:
         old = self._cache
-        more = old.new_zeros(*old.shape[:4], max(total, 2 * old.shape[4]) - old.shape[4], old.shape[5])
+        more = old.new_zeros(
+            *old.shape[:4], max(total, 2 * old.shape[4]) - old.shape[4], old.shape[5]
+        )
         self._cache = torch.cat([old, more], dim=4)
 
 
@@ -173,9 +175,7 @@ class TransformersDecoder:
         return out
 
     @torch.inference_mode()
-    def append(
-        self, x: Float[Tensor, "b n d"], counts: Sequence[int]
-    ) -> Float[Tensor, "b d"]:
+    def append(self, x: Float[Tensor, "b n d"], counts: Sequence[int]) -> Float[Tensor, "b d"]:
         """Read embeddings, row by row."""
         out = []
         for row, count in enumerate(counts):
@@ -192,7 +192,7 @@ class TransformersDecoder:
         return torch.stack(out)
 
     @torch.inference_mode()
-    def logits(self, hidden: Float[Tensor, "d"], ids: Int[Tensor, "k"]) -> Float[Tensor, "k"]:
+    def logits(self, hidden: Float[Tensor, " d"], ids: Int[Tensor, " k"]) -> Float[Tensor, " k"]:
         """Scores of the given ids to come next."""
         out: Tensor = self._model.get_output_embeddings()(hidden)[ids].float()
         return out

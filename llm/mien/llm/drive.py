@@ -46,7 +46,7 @@ def run_steps(decoder: Decoder, steps: Generator[Step, Tensor, Any]) -> tuple[li
 def run_batch(
     decoder: Decoder, jobs: Sequence[Generator[Step, Tensor, Any]]
 ) -> list[tuple[list[int], Any]]:
-    """Drive many coroutines in step, one decoder row each; give each one's codes and what it returns."""
+    """Drive many coroutines in step; give each one's codes and what it returns."""
     decoder.start(len(jobs), CAPACITY)
     codes: list[list[int]] = [[] for _ in jobs]
     results: list[Any] = [None] * len(jobs)

@@ -9,9 +9,10 @@ MIN_LINE_TICKS = 2  # the shortest action of a performance, 0.4 s
 
 
 class PlanGrammar:
-    """A state machine over the tokens of a plan: duration, then lines of five tokens, then a closing control.
+    """A state machine over a plan's tokens: duration, lines of five tokens, a closing control.
 
-    Starts never go back, ends lie behind starts and inside the duration, and sides fit their entries.
+    Starts never go back, ends lie behind starts and inside the duration, and sides fit their
+    entries.
 
     Args:
         vocabulary: The ids.
@@ -88,7 +89,9 @@ class PlanGrammar:
         entry, side, level, start, stop = self._part
         self._part = []
         name = vocabulary.entry_name(entry) or ""
-        sides = {vocabulary.side(s): s for s in vocabulary.entry_sides[vocabulary.entries.index(name)]}
+        sides = {
+            vocabulary.side(s): s for s in vocabulary.entry_sides[vocabulary.entries.index(name)]
+        }
         levels = {vocabulary.level(word): word for word in vocabulary.levels}
         times = vocabulary.time_tick(start), vocabulary.time_tick(stop)
         self.lines.append(Line(*times, name, sides[side], levels[level]))

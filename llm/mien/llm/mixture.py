@@ -1,4 +1,4 @@
-"""Drawing training batches: which task, which samples, and how they are varied. A batch is a function of (seed, step)."""
+"""Drawing training batches, each a function of (seed, step): task, samples, variations."""
 
 import random
 from collections.abc import Callable, Mapping, Sequence
@@ -32,7 +32,8 @@ class Variation:
 
     Attributes:
         word_noise: Standard deviation of noise on word vectors, of their own.
-        hide_static: Share of prompts read by meaning alone, without the static half of their words.
+        hide_static: Share of prompts read by meaning alone, without the static half of their
+            words.
         drop_word: Share of words left out.
         drop_prefix: Share of motions learned from the plan alone.
         crop: Share of motions of which only a window is seen.
@@ -115,8 +116,10 @@ class Mixture:
         words = None if rng.random() < self.variation.drop_prefix else pool.words(index)
         return self._vary(self.writer.text_to_motion(words, lines, ticks, codes.tolist()), rng)
 
-    def _prepend(self, pool: TextPool, index: int, example: Example, rng: np.random.Generator) -> Example:
-        """Put the words of the whole clip, which do not tell the window's plan, in front without a loss."""
+    def _prepend(
+        self, pool: TextPool, index: int, example: Example, rng: np.random.Generator
+    ) -> Example:
+        """Put the words of the whole clip in front of a window, without a loss."""
         words = pool.words(index)
         ids = [self.writer.vocabulary.control("word")] * len(words) + example.ids
         weights = [0.0] * len(words) + example.weights

@@ -11,13 +11,13 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from mien.llm.composer import Composer
-from mien.llm.decoder import Decoder, QwenDecoder, TransformersDecoder
+from mien.llm.decoder import Decoder
 from mien.llm.drive import run_batch, run_steps, stream_steps
 from mien.llm.plan import TICK_S, Line, format_lines
 from mien.llm.prefix import WordPrefix
 from mien.llm.reader import Reader
 from mien.llm.sampling import Sampling
-from mien.llm.storage import DIRECTIONS, Direction, merged_state, read_card, shipped_folder
+from mien.llm.storage import Direction, load_decoders, read_card, shipped_folder
 from mien.llm.text_codec import TextCodec
 from mien.llm.vocabulary import Vocabulary
 from mien.llm.word_encoder import WordEncoder
@@ -107,12 +107,15 @@ class MotionLanguageModel:
         self._encoder = encoder
 
     @classmethod
-    def load(cls, folder: Path | str | None = None, base: str | None = None) -> "MotionLanguageModel":
+    def load(
+        cls, folder: Path | str | None = None, base: str | None = None
+    ) -> "MotionLanguageModel":
         """Load a model that `mien train llm` wrote.
 
         Args:
             folder: Where; None takes the shipped one.
-            base: The larger causal language model that it was trained on (folder or hub id); None for the built-in.
+            base: The larger causal language model that it was trained on (folder or hub id); None
+                for the built-in.
 
         Raises:
             ValueError: If the folder holds no model, or was trained on another base.
@@ -120,15 +123,14 @@ class MotionLanguageModel:
         path = Path(folder) if folder is not None else shipped_folder()
         card = read_card(path)
         trained_on = card.get("base")
-        if trained_on is not None and base is None:
-            base = str(trained_on)
-        if trained_on != base:
+        if base is not None and trained_on != base:
             raise ValueError(
-                f"{path} was trained on the base {trained_on or 'built in'!r}, got --base {base!r}; "
+                f"{path} was trained on the base {trained_on or 'built in'!r}, "
+                f"got --base {base!r}; "
                 f"train adapters for it: mien train llm --base {base} --out FOLDER."
             )
         vocabulary = Vocabulary.load(path / "vocabulary.json")
-        decoders = _load_decoders(path, card, vocabulary, base)
+        decoders = load_decoders(path, vocabulary, trained_on, is_local=base is None)
         prefix = WordPrefix(**card["prefix"])
         prefix.load_state_dict(load_file(path / "prefix.safetensors"))
         codec = TextCodec.load(path / "tokenizer.json")
@@ -148,11 +150,12 @@ class MotionLanguageModel:
         seed: int = 0,
         temperature: float = 0.9,
         top_p: float = 0.95,
-    ) -> list[tuple[str, Int[Tensor, "t"]]]:
+    ) -> list[tuple[str, Int[Tensor, " t"]]]:
         """Generate a motion for each text.
 
         Args:
-            texts: Prompts; several are decoded together, which is quicker but may round otherwise than one alone.
+            texts: Prompts; several are decoded together, which is quicker but may round otherwise
+                than one alone.
             seconds: Duration of all or of each, up to 120; None lets the model choose.
             seed: Of the first text; text i takes `seed + i`.
             temperature: Of the motion; the plan is drawn more carefully.
@@ -162,7 +165,8 @@ class MotionLanguageModel:
             For each text its score and its motion codes, 25 a second.
 
         Raises:
-            ValueError: If a text has no words or more than 128, or a duration is not above 0 and at most 120.
+            ValueError: If a text has no words or more than 128, or a duration is not above 0 and
+            at most 120.
         """
         sampling = Sampling(temperature, top_p)
         durations = _per_text(seconds, len(texts))
@@ -193,7 +197,7 @@ class MotionLanguageModel:
         decoder = self._decoders["text_to_motion"].fork()
         return MotionStream(Composer(decoder, self.vocabulary, words, duration, seed, sampling))
 
-    def describe(self, indices: Int[Tensor, "t"]) -> Description:
+    def describe(self, indices: Int[Tensor, " t"]) -> Description:
         """Say what a motion shows.
 
         Args:
@@ -204,7 +208,7 @@ class MotionLanguageModel:
         """
         return self.describe_batch([indices])[0]
 
-    def describe_batch(self, motions: Sequence[Int[Tensor, "t"]]) -> list[Description]:
+    def describe_batch(self, motions: Sequence[Int[Tensor, " t"]]) -> list[Description]:
         """Say what each of several motions shows; see `describe`."""
         decoder = self._decoders["motion_to_text"].fork()
         reader = Reader(decoder, self.vocabulary, self.codec, INSTRUCTION)
@@ -222,7 +226,7 @@ class MotionLanguageModel:
         words = self.encoder.encode(texts)
         return [self._prefix(each) for each in words]
 
-    def _checked_codes(self, indices: Int[Tensor, "t"]) -> list[int]:
+    def _checked_codes(self, indices: Int[Tensor, " t"]) -> list[int]:
         codes = [int(i) for i in indices.flatten().tolist()]
         if not codes:
             raise ValueError("A motion to describe must have at least one frame, got none.")
@@ -244,10 +248,10 @@ def _run_all(decoder: Decoder, composers: Sequence[Composer]) -> list[list[int]]
     return codes
 
 
-def _per_text(
-    seconds: float | Sequence[float | None] | None, count: int
-) -> list[float | None]:
-    each = [seconds] * count if seconds is None or isinstance(seconds, int | float) else list(seconds)
+def _per_text(seconds: float | Sequence[float | None] | None, count: int) -> list[float | None]:
+    each = (
+        [seconds] * count if seconds is None or isinstance(seconds, int | float) else list(seconds)
+    )
     if len(each) != count:
         raise ValueError(f"`seconds` needs one item a text ({count}), got {len(each)}.")
     for value in each:
@@ -270,29 +274,3 @@ def event_text(line: Line) -> str:
 
     performance = parse_score(format_lines([line]))
     return str(write_events(performance)[0][2])
-
-
-def _load_decoders(
-    folder: Path, card: dict[str, object], vocabulary: Vocabulary, base: str | None
-) -> dict[Direction, Decoder]:
-    if base is not None:
-        return _adapted_decoders(folder, vocabulary, base)
-    import json
-
-    config = json.loads((folder / "base/config.json").read_text())
-    return {d: QwenDecoder(config, merged_state(folder, d)) for d in DIRECTIONS}
-
-
-def _adapted_decoders(folder: Path, vocabulary: Vocabulary, base: str) -> dict[Direction, Decoder]:
-    """One copy of a foreign base a direction, with its adapter merged in."""
-    from peft import PeftModel
-
-    from mien.llm.base import append_rows, load_base
-
-    decoders: dict[Direction, Decoder] = {}
-    for direction in DIRECTIONS:
-        model, _ = load_base(base)
-        append_rows(model, vocabulary.size, seed=0)
-        adapted = PeftModel.from_pretrained(model, str(folder / direction))
-        decoders[direction] = TransformersDecoder(adapted.merge_and_unload().eval())
-    return decoders

@@ -26,8 +26,8 @@ class PrefixedModel(nn.Module):
         self.prefix = prefix
         self.word_id = word_id
 
-    def forward(self, batch: Batch) -> tuple[Float[Tensor, "m"], Float[Tensor, "m"]]:
-        """Give the cross-entropy of every label and its weight; logits are computed only where a label is."""
+    def forward(self, batch: Batch) -> tuple[Float[Tensor, " m"], Float[Tensor, " m"]]:
+        """Give the cross-entropy of every label and its weight; only labels cost logits."""
         hidden = self.base.get_decoder()(inputs_embeds=self.embed(batch), use_cache=False)
         keep = batch.labels != -100
         logits = self.base.get_output_embeddings()(hidden.last_hidden_state[keep])

@@ -1,7 +1,8 @@
 """The plan of a motion: the lines of its score on a grid of ticks.
 
-A score is the short text that stands between language and motion: ``smile both mid 0.4 2.0 ; nod both slight 2.0 3.0``.
-Here its times are whole ticks of 0.2 s, so that a time is one token and a window of a longer score is exact.
+A score is the short text that stands between language and motion: ``smile both mid 0.4 2.0 ; nod
+both slight 2.0 3.0``. Here its times are whole ticks of 0.2 s, so that a time is one token and a
+window of a longer score is exact.
 """
 
 import math
@@ -55,7 +56,9 @@ def _parse_line(words: list[str]) -> Line:
     try:
         start, stop = (round(float(word) / TICK_S) for word in words[3:])
     except ValueError as error:
-        raise ValueError(f"A score line ends with two times in seconds, got {words[3:]}.") from error
+        raise ValueError(
+            f"A score line ends with two times in seconds, got {words[3:]}."
+        ) from error
     return Line(start, max(stop, start + 1), entry, side, level)
 
 

@@ -1,4 +1,4 @@
-"""What training draws from: texts with their scores and word vectors, and clips with their codes."""
+"""What training draws from: texts with scores and word vectors, clips with codes."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -69,7 +69,7 @@ class TextPool:
 
 
 def write_texts(samples: Sequence[Sample], encoder: WordEncoder, folder: Path) -> None:
-    """Encode samples and write them; the list of samples comes last and marks the folder as whole."""
+    """Encode samples and write them; their list comes last and marks the folder as whole."""
     folder.mkdir(parents=True, exist_ok=True)
     vectors = encoder.encode([sample.text for sample in samples])
     np.save(folder / "words.npy", torch.cat(vectors).half().numpy())
@@ -90,7 +90,7 @@ class ClipPool:
     """
 
     texts: TextPool
-    codes: Mapping[int, Int[np.ndarray, "t"]]
+    codes: Mapping[int, Int[np.ndarray, " t"]]
 
     @cached_property
     def numbers(self) -> list[int]:
@@ -110,7 +110,7 @@ class ClipPool:
         return len(self.numbers)
 
 
-def save_codes(codes: Mapping[int, Int[np.ndarray, "t"]], path: Path) -> None:
+def save_codes(codes: Mapping[int, Int[np.ndarray, " t"]], path: Path) -> None:
     """Write the codes of clips, one after the other."""
     ends = np.cumsum([0] + [len(row) for row in codes.values()])
     flat = np.concatenate(list(codes.values())).astype(np.int32)
@@ -119,7 +119,7 @@ def save_codes(codes: Mapping[int, Int[np.ndarray, "t"]], path: Path) -> None:
     path.with_suffix(".new").replace(path)
 
 
-def load_codes(path: Path) -> dict[int, Int[np.ndarray, "t"]]:
+def load_codes(path: Path) -> dict[int, Int[np.ndarray, " t"]]:
     """Read what `save_codes` wrote."""
     with np.load(path, allow_pickle=False) as file:
         codes, ends, numbers = file["codes"], file["ends"].tolist(), file["numbers"].tolist()

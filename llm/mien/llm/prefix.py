@@ -8,8 +8,9 @@ from torch import Tensor, nn
 class WordPrefix(nn.Module):
     """Project word vectors into the embedding space of the language model.
 
-    Each half of a word vector (contextual, static) is normalized by itself; in training the static half is dropped for
-    whole prompts, so that the model also learns to read words by what they mean in their sentence.
+    Each half of a word vector (contextual, static) is normalized by itself; in training the
+    static half is dropped for whole prompts, so that the model also learns to read words by what
+    they mean in their sentence.
 
     Args:
         word_width: Width of a word vector, both halves.
@@ -33,4 +34,5 @@ class WordPrefix(nn.Module):
         static = self.norm_static(static)
         if static_gain is not None:
             static = static * static_gain[..., None]
-        return self.project(torch.cat([self.norm_context(context), static], dim=-1))
+        out: Tensor = self.project(torch.cat([self.norm_context(context), static], dim=-1))
+        return out

@@ -1,4 +1,4 @@
-"""From the corpus to what training draws from: vocabulary, text tokenizer, word vectors and motion codes."""
+"""From the corpus to what training draws from: vocabulary, words and motion codes."""
 
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
@@ -78,7 +78,7 @@ def clip_samples(clips: Iterable[Clip], texts: int) -> list[Sample]:
 
 
 def train_codec(size: int, seed: int) -> TextCodec:
-    """Learn the text tokenizer of the built-in base from captions and instructions, and a few prompts."""
+    """Learn the built-in base's text tokenizer from captions, instructions and prompts."""
     captions = [sample_caption(seed, index)[0] for index in range(_CAPTIONS)]
     prompts = [sample_pair(seed, index)[0] for index in range(_CAPTIONS // 4)]
     return TextCodec.train([*captions, *prompts, *INSTRUCTIONS], size)
@@ -105,9 +105,9 @@ def prepare_codes(
     tokenizer: MotionTokenizer,
     folder: Path,
     report: Callable[[str], None] = lambda name: None,
-) -> dict[int, Int[ndarray, "t"]]:
+) -> dict[int, Int[ndarray, " t"]]:
     """Encode the motion of clips piece by piece; pieces that are done are kept."""
-    codes: dict[int, Int[ndarray, "t"]] = {}
+    codes: dict[int, Int[ndarray, " t"]] = {}
     for name, clips in pieces:
         path = folder / name / "codes.npz"
         if not path.is_file():
@@ -119,6 +119,6 @@ def prepare_codes(
 
 
 @torch.inference_mode()
-def encode_clip(tokenizer: MotionTokenizer, clip: Clip) -> Int[ndarray, "t"]:
+def encode_clip(tokenizer: MotionTokenizer, clip: Clip) -> Int[ndarray, " t"]:
     """Motion codes of a clip."""
     return tokenizer.encode(motion_from_curves(clip.curves, FPS)).numpy()

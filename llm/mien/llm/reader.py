@@ -1,4 +1,4 @@
-"""Motion to language: the plan read from codes, then a caption, as coroutines like those of the composer."""
+"""Motion to language: the plan read from codes, then a caption, as coroutines."""
 
 import math
 from collections.abc import Generator, Sequence
@@ -46,10 +46,8 @@ class Reader:
     codec: TextCodec
     instruction: str
 
-    def run(
-        self, codes: Sequence[int]
-    ) -> Generator[Step, Tensor, tuple[tuple[Line, ...], str]]:
-        """Read one motion: in one piece if it fits, else window by window with one caption for all.
+    def run(self, codes: Sequence[int]) -> Generator[Step, Tensor, tuple[tuple[Line, ...], str]]:
+        """Read one motion; what does not fit is read window by window, with one caption.
 
         Returns:
             The lines of the plan, in ticks of the whole motion, and the caption.
@@ -82,7 +80,7 @@ class Reader:
             hidden = yield Step(self._embed([int(ids[pick])]))
         return tuple(grammar.lines), hidden
 
-    def _read_caption(self, hidden: Float[Tensor, "d"]) -> Generator[Step, Tensor, str]:
+    def _read_caption(self, hidden: Float[Tensor, " d"]) -> Generator[Step, Tensor, str]:
         end = self.vocabulary.control("end")
         ids = torch.tensor([*range(self.codec.size), end])
         caption: list[int] = []
@@ -123,7 +121,7 @@ def split_frames(num_frames: int) -> list[tuple[int, int]]:
 
 
 def join_lines(lines: Sequence[Line]) -> tuple[Line, ...]:
-    """Join lines of one entry and side that a cut between windows has parted; the longer part gives the level."""
+    """Join lines that a cut between windows has parted; the longer part gives the level."""
     out: list[Line] = []
     for line in sorted(lines):
         same = [

@@ -35,7 +35,7 @@ class Sampling:
 
 
 class Chooser:
-    """Gumbel-max sampling: the noise of a step depends on the seed and the step's place, not on the logits.
+    """Gumbel-max sampling: the noise of a step depends on seed and step, not on the logits.
 
     So two prompts that want nearly the same thing choose nearly the same tokens under one seed.
 
@@ -49,7 +49,11 @@ class Chooser:
         self._size = size
 
     def choose(
-        self, logits: Float[Tensor, "k"], places: Int[Tensor, "k"], temperature: float, top_p: float
+        self,
+        logits: Float[Tensor, " k"],
+        places: Int[Tensor, " k"],
+        temperature: float,
+        top_p: float,
     ) -> int:
         """Choose an index into `logits`, whose entries take the noise at `places`."""
         noise = torch.rand(self._size, generator=self._generator)

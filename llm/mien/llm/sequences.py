@@ -14,7 +14,8 @@ from mien.llm.vocabulary import Vocabulary
 Task = Literal["text_to_plan", "text_to_motion", "motion_to_text", "plan_to_text"]
 TASKS: tuple[Task, ...] = get_args(Task)
 DURATION_WEIGHT = 0.2
-HINT_WEIGHT = 0.2
+HINT_WEIGHT = 1.0
+CAPTION_WEIGHT = 0.3  # behind a motion; behind a given plan it is all there is to learn
 CODE_WEIGHT = 0.3  # ten times as many as plan tokens, which decide more
 
 
@@ -26,7 +27,8 @@ class Example:
         ids: Tokens; `word` stands where a word vector goes.
         weights: Weight of each token's own loss; 0 for what is given.
         words: The word vectors in order, one for each `word` token.
-        hints: Other things to learn at a place than the token that stands there; see `SequenceWriter.hints`.
+        hints: Other things to learn at a place than the token that stands there; see
+            `SequenceWriter.hints`.
     """
 
     ids: list[int]
@@ -51,7 +53,7 @@ class Batch:
     labels: Int[Tensor, "b t"]
     weights: Float[Tensor, "b t"]
     words: Float[Tensor, "n f"]
-    static_gain: Float[Tensor, "n"]
+    static_gain: Float[Tensor, " n"]
 
 
 class SequenceWriter:
@@ -98,7 +100,7 @@ class SequenceWriter:
         ticks: int,
         caption: Sequence[int] | None,
     ) -> Example:
-        """An instruction, motion, the plan that is read from it, then the caption (None stops at the plan)."""
+        """An instruction, motion, its plan, then the caption (None stops at the plan)."""
         given = self.describe_ids(instruction, codes)
         example = self._captioned(given, lines, ticks, caption, learns_plan=True)
         hints = self.hints(example.ids, lines)
@@ -110,8 +112,9 @@ class SequenceWriter:
     def hints(self, ids: Sequence[int], lines: Sequence[Line]) -> dict[int, int]:
         """For each place behind ten frames of motion, an entry that just showed.
 
-        A clock stands there that nobody needs to predict. Predicting the entry instead teaches what codes mean many
-        times a clip; generation forces the clock and never sees the difference.
+        A clock stands there that nobody needs to predict. Predicting the entry instead teaches
+        what codes mean many times a clip; generation forces the clock and never sees the
+        difference.
         """
         vocabulary = self.vocabulary
         found, index = {}, 0
@@ -149,7 +152,8 @@ class SequenceWriter:
         if not learns_plan:
             plan_weights = [0.0] * len(plan)
         tail = [] if caption is None else [*caption, self.vocabulary.control("end")]
-        weights = [0.0] * len(given) + plan_weights + [1.0] * len(tail)
+        caption_weight = CAPTION_WEIGHT if learns_plan else 1.0
+        weights = [0.0] * len(given) + plan_weights + [caption_weight] * len(tail)
         return Example(given + plan + tail, weights)
 
     def _prefixed(self, words: Tensor) -> tuple[list[int], list[float]]:
@@ -167,7 +171,10 @@ class SequenceWriter:
 
 
 def collate(
-    examples: Sequence[Example], pad: int, word_width: int, static_gain: Sequence[float] | None = None
+    examples: Sequence[Example],
+    pad: int,
+    word_width: int,
+    static_gain: Sequence[float] | None = None,
 ) -> Batch:
     """Pad examples on the right and shift their labels.
 

@@ -30,7 +30,8 @@ class Schedule:
         weight_decay: Of matrices.
         clip_norm: Largest norm of the gradient.
         checkpoint_every: Steps between checkpoints; 0 keeps none.
-        stop: Steps after which the stage is left, before its schedule has run down; 0 runs it to the end.
+        stop: Steps after which the stage is left, before its schedule has run down; 0 runs it to
+            the end.
     """
 
     steps: int
@@ -95,7 +96,7 @@ def train_stage(
     Returns:
         The loss of every step since the beginning of the stage.
     """
-    from accelerate import Accelerator
+    from accelerate import Accelerator  # type: ignore[import-untyped]
 
     accelerator = Accelerator()
     prepared, optimizer = accelerator.prepare(model, _optimizer(model, schedule))
@@ -145,14 +146,14 @@ def _optimizer(model: nn.Module, schedule: Schedule) -> torch.optim.Optimizer:
 def trainable_state(model: nn.Module) -> dict[str, Tensor]:
     """The trainable parameters by name."""
     return {
-        name: p.detach().cpu().contiguous() for name, p in model.named_parameters() if p.requires_grad
+        name: p.detach().cpu().contiguous()
+        for name, p in model.named_parameters()
+        if p.requires_grad
     }
 
 
-def save_checkpoint(
-    model: nn.Module, optimizer: Any, losses: list[float], folder: Path
-) -> None:
-    """Write model, optimizer and losses as a whole: a kill leaves the old checkpoint or the new one."""
+def save_checkpoint(model: nn.Module, optimizer: Any, losses: list[float], folder: Path) -> None:
+    """Write model, optimizer and losses; a kill leaves the old checkpoint or the new one."""
     fresh = folder / "checkpoint.new"
     shutil.rmtree(fresh, ignore_errors=True)
     fresh.mkdir(parents=True)
@@ -194,7 +195,9 @@ def load_trainable(model: nn.Module, state: dict[str, Tensor]) -> None:
     """Copy saved parameters into a model."""
     own = dict(model.named_parameters())
     if missing := set(state) - set(own):
-        raise ValueError(f"The checkpoint belongs to another model: it has {sorted(missing)[:3]}...")
+        raise ValueError(
+            f"The checkpoint belongs to another model: it has {sorted(missing)[:3]}..."
+        )
     for name, value in state.items():
         own[name].copy_(value)
 

