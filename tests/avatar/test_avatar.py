@@ -13,12 +13,14 @@ from mien.avatar.gaussians import Gaussians
 from mien.avatar.look import Look
 from mien.avatar.paint import paint
 from mien.avatar.placing import place, surface_frame, vertex_normals
-from mien.avatar.shading import linear_to_srgb, srgb_to_linear
+from mien.avatar.pose_kernels import CompiledPose
+from mien.avatar.shading import MaterialTable, linear_to_srgb, shade, srgb_to_linear
 from mien.avatar.splats import Kind, Splats
 from mien.avatar.windows import Window, interpolate
 from mien.camera import Camera
 from mien.head import Head
 from mien.motion import Motion
+from mien.rotations import quat_to_rotmat
 
 
 @pytest.fixture(scope="module")
@@ -37,14 +39,14 @@ def performed(**units: float) -> Motion:
     return Motion.rest(1).replace(expr=expr)
 
 
-def visible(gaussians: Gaussians, avatar: Avatar, kind: Kind) -> int:
+def showing(gaussians: Gaussians, avatar: Avatar, kind: Kind) -> int:
     return int((gaussians.opacities[avatar.splats.span(kind)] > 0).sum())
 
 
 def test_an_avatar_has_every_material_and_sane_gaussians(avatar: Avatar) -> None:
     gaussians = next(avatar.drive(Motion.rest(1)))
     assert len(gaussians) == len(avatar) > 4000
-    assert all(visible(gaussians, avatar, kind) for kind in Kind if kind != Kind.MOUTH)
+    assert all(showing(gaussians, avatar, kind) for kind in Kind if kind != Kind.MOUTH)
     assert 1e-5 < float(gaussians.scales.median()) < 5e-3
     assert float(gaussians.means.abs().max()) < 0.4
     torch.testing.assert_close(gaussians.quats.norm(dim=-1), torch.ones(len(avatar)))
@@ -61,11 +63,33 @@ def test_frames_in_a_chunk_equal_frames_alone(avatar: Avatar) -> None:
 
 def test_turning_the_whole_head_turns_every_gaussian(avatar: Avatar) -> None:
     turn = torch.tensor([[0.1, 0.5, -0.2]])
-    motion = Motion.rest(1).replace(global_pose=turn, translation=torch.tensor([[0.01, 0.02, 0.03]]))
+    motion = Motion.rest(1).replace(
+        global_pose=turn, translation=torch.tensor([[0.01, 0.02, 0.03]])
+    )
     rest, turned = avatar.pose(avatar.vertices(Motion.rest(1))[0]), next(avatar.drive(motion))
     distance = torch.pdist(rest.means[::97])
     torch.testing.assert_close(torch.pdist(turned.means[::97]), distance, rtol=1e-3, atol=1e-6)
     torch.testing.assert_close(turned.scales, rest.scales, rtol=2e-3, atol=1e-7)
+
+
+def test_the_kernels_agree_with_the_torch_reference(avatar: Avatar) -> None:
+    vertices = avatar.vertices(performed(mouthSmileLeft=0.8, browInnerUp=0.5))[0]
+    faces, splats = avatar.head.faces, avatar.splats
+    normals = vertex_normals(vertices, faces)
+    materials = MaterialTable.of(splats)
+    compiled = CompiledPose.of(avatar.head, splats, materials)
+    fast, quats = compiled.place(vertices, normals)
+    slow = place(splats, vertices, normals, faces)
+    torch.testing.assert_close(fast.means, slow.means, rtol=0, atol=1e-6)
+    torch.testing.assert_close(fast.scales, slow.scales, rtol=1e-3, atol=1e-8)
+    # Float32 in another order: ribbons far out on sharp triangles lose four digits.
+    torch.testing.assert_close(fast.rotmats, slow.rotmats, rtol=0, atol=2e-3)
+    torch.testing.assert_close(quat_to_rotmat(quats), fast.rotmats, rtol=0, atol=1e-5)
+    to_viewer = torch.tensor([0.28, 0.0, 0.96])
+    dimming = torch.linspace(0.2, 1.0, len(splats))
+    ours = compiled.shade(slow, to_viewer, dimming, avatar.studio)
+    wanted = shade(splats, slow, materials, to_viewer, dimming, avatar.studio)
+    torch.testing.assert_close(ours, wanted, rtol=0, atol=1e-3)  # the sRGB table's step
 
 
 def test_splats_ride_on_the_surface(avatar: Avatar) -> None:
@@ -73,8 +97,10 @@ def test_splats_ride_on_the_surface(avatar: Avatar) -> None:
     faces = avatar.head.faces
     placed = place(avatar.splats, vertices, vertex_normals(vertices, faces), faces)
     skin = avatar.splats.span(Kind.SKIN)
-    middle = vertices[faces[avatar.splats.faces[skin]]].mean(1)
-    assert float((placed.means[skin] - middle).norm(dim=-1).max()) < 0.02
+    corners = vertices[faces[avatar.splats.faces[skin]]]
+    reach = (corners - corners.mean(1, keepdim=True)).norm(dim=-1).amax(-1)
+    away = (placed.means[skin] - corners.mean(1)).norm(dim=-1)
+    assert bool((away < 1.2 * reach + 1e-4).all())
     orthogonal = placed.rotmats.transpose(1, 2) @ placed.rotmats
     torch.testing.assert_close(orthogonal, torch.eye(3).expand_as(orthogonal), rtol=0, atol=1e-4)
 
@@ -94,16 +120,22 @@ def test_a_frame_undoes_itself() -> None:
 def test_closed_lids_hide_the_eyes(avatar: Avatar) -> None:
     opened = next(avatar.drive(Motion.rest(1)))
     shut = next(avatar.drive(performed(eyeBlinkLeft=1.0, eyeBlinkRight=1.0)))
-    assert visible(opened, avatar, Kind.EYE) > 100
-    assert visible(shut, avatar, Kind.EYE) < 0.1 * visible(opened, avatar, Kind.EYE)
+    assert showing(opened, avatar, Kind.EYE) > 100
+    assert showing(shut, avatar, Kind.EYE) < 0.1 * showing(opened, avatar, Kind.EYE)
 
 
-def test_closed_lips_hide_the_mouth_and_an_open_jaw_shows_it(avatar: Avatar) -> None:
-    motion = Motion.rest(1).replace(jaw_pose=torch.tensor([[0.35, 0.0, 0.0]]))
-    opened = next(avatar.drive(motion))
-    shut = next(avatar.drive(performed(mouthClose=0.0)))
-    assert visible(opened, avatar, Kind.MOUTH) > 100
-    assert visible(shut, avatar, Kind.MOUTH) < 0.2 * visible(opened, avatar, Kind.MOUTH)
+def test_the_inside_of_the_mouth_shows_only_between_the_lips(avatar: Avatar) -> None:
+    motion = performed(mouthSmileLeft=1.0, mouthSmileRight=1.0)
+    motion = motion.replace(jaw_pose=torch.tensor([[0.3, 0.0, 0.0]]))
+    gaussians, vertices = next(avatar.drive(motion)), avatar.vertices(motion)[0]
+    head, span = avatar.head, avatar.splats.span(Kind.MOUTH)
+    on_tongue = torch.isin(head.faces, head.parts["tongue"]).all(1)[avatar.splats.faces[span]]
+    lips = head.parts["mouth_bag"][torch.isin(head.parts["mouth_bag"], head.parts["skin"])]
+    low, high = vertices[lips].amin(0) - 0.005, vertices[lips].amax(0) + 0.005
+    shown = (gaussians.opacities[span] > 0) & ~on_tongue
+    inside = (gaussians.means[span] > low)[:, :2] & (gaussians.means[span] < high)[:, :2]
+    assert int(shown.sum()) > 100 and int((~shown & ~on_tongue).sum()) > 100
+    assert bool(inside[shown].all())
 
 
 def test_skin_that_faces_away_is_not_drawn(avatar: Avatar) -> None:
@@ -131,7 +163,7 @@ def test_a_motion_for_another_head_is_refused(avatar: Avatar) -> None:
 def test_the_same_seed_paints_the_same_person() -> None:
     head = Head.default()
     first, again, other = (
-        paint(head, torch.zeros(4), Look(hair="short", seed=seed), 0.15).splats for seed in (1, 1, 2)
+        paint(head, torch.zeros(4), Look(hair="down", seed=seed), 0.1).splats for seed in (1, 1, 2)
     )
     for f in dataclasses.fields(Splats):
         assert torch.equal(getattr(first, f.name), getattr(again, f.name)), f.name
@@ -152,7 +184,7 @@ def test_a_saved_avatar_loads_and_moves_alike(avatar: Avatar, tmp_path: Path) ->
     assert first.read_bytes() == second.read_bytes()
 
 
-@pytest.mark.parametrize("name", ["adult", "adult-small", "child", "infant"])
+@pytest.mark.parametrize("name", ["adult", "adult-small", "child", "infant", "elder"])
 def test_shipped_avatars_load_and_move(name: str) -> None:
     avatar = Avatar.load(name)
     gaussians = next(avatar.drive(Motion.rest(1), Camera.portrait()))

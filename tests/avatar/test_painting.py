@@ -1,12 +1,14 @@
 import numpy as np
 import pytest
+from scipy.spatial import cKDTree
 
 from mien.avatar.canvas import Canvas
 from mien.avatar.look import Look
 from mien.avatar.noise import fractal_noise, smoothstep, value_noise
 from mien.avatar.pigment import skin_color
+from mien.avatar.sampling import sample_surface
 from mien.avatar.skin import lip_mask, regions
-from mien.avatar.uv_grid import barycentric, rasterize_uv, sample_cells
+from mien.avatar.uv_grid import barycentric, rasterize_uv
 from mien.avatar.visibility import Occluders, cone, sphere
 from mien.head import Head
 
@@ -52,39 +54,49 @@ def test_smoothstep_rises_and_falls() -> None:
     np.testing.assert_allclose(smoothstep(1.0, 0.0, x), [1, 1, 0.5, 0, 0])
 
 
-def test_cells_cover_a_square_evenly() -> None:
-    corners, uv = two_triangles()
-    cells = sample_cells(corners, uv, np.full(2, 2.5), resolution=64)
-    assert len(cells) == 256  # 40 mm in cells of 2.5 mm
-    area = 4 * cells.sizes.prod(1)
-    np.testing.assert_allclose(area.sum(), 1600.0)
+def test_points_cover_a_square_evenly() -> None:
+    corners, _ = two_triangles()
+    cells = sample_surface(corners, np.full(2, 2.5), seed=0)
+    assert abs(len(cells) - 256) <= 8  # 40 mm at 2.5 mm
     points = (corners[cells.faces] * cells.bary[..., None]).sum(1)
-    assert len(np.unique(points.round(6), axis=0)) == 256
+    gap = cKDTree(points).query(points, k=2)[0][:, 1]
+    assert gap.mean() > 0.6 * 2.5
+    x, y = np.meshgrid(np.linspace(1, 39, 60), np.linspace(1, 39, 60))
+    asked = np.stack([x.ravel(), y.ravel(), np.zeros(3600)], -1)
+    assert cKDTree(points).query(asked)[0].max() < 1.3 * 2.5
 
 
-def test_cell_axes_lie_on_the_triangle_and_face_outward() -> None:
-    corners, uv = two_triangles()
+def test_disc_radii_lie_on_the_triangle_and_face_outward() -> None:
+    corners, _ = two_triangles()
     corners = corners * [2.0, 1.0, 1.0]
-    cells = sample_cells(corners, uv, np.full(2, 2.5), resolution=64)
+    cells = sample_surface(corners, np.full(2, 2.5), seed=1)
     edges = corners[cells.faces][:, 1:] - corners[cells.faces][:, :1]
     axes = cells.axes @ edges
-    np.testing.assert_allclose(np.linalg.norm(axes, axis=-1), cells.sizes)
-    np.testing.assert_allclose((axes[:, 0] * axes[:, 1]).sum(-1), 0.0, atol=1e-12)
+    lengths = np.linalg.norm(axes, axis=-1)
+    np.testing.assert_allclose(lengths, np.stack([cells.sizes] * 2, -1))
+    np.testing.assert_allclose((axes[:, 0] * axes[:, 1]).sum(-1), 0.0, atol=1e-9)
     assert (np.cross(axes[:, 0], axes[:, 1])[:, 2] > 0).all()
 
 
-def test_cells_are_finer_where_asked_and_absent_where_infinite() -> None:
-    corners, uv = two_triangles()
-    fine = sample_cells(corners, uv, np.array([1.25, 5.0]), resolution=64)
-    assert (fine.faces == 0).sum() > 8 * (fine.faces == 1).sum()
-    half = sample_cells(corners, uv, np.array([2.5, np.inf]), resolution=64)
-    assert (half.faces == 0).all()
+def test_points_are_denser_where_asked_and_absent_where_infinite() -> None:
+    corners, _ = two_triangles()
+    cells = sample_surface(corners, np.array([1.25, 5.0]), seed=2)
+    assert 11 < (cells.faces == 0).sum() / (cells.faces == 1).sum() < 22
+    assert (sample_surface(corners, np.array([2.5, np.inf]), seed=2).faces == 0).all()
 
 
-def test_sampling_refuses_a_texture_outside_the_square() -> None:
-    corners, uv = two_triangles()
-    with pytest.raises(ValueError, match="None of the 2 triangles covers"):
-        sample_cells(corners, uv + 3.0, np.full(2, 2.5), resolution=64)
+def test_touching_sheets_each_keep_their_points() -> None:
+    corners, _ = two_triangles()
+    back = corners[:, ::-1] - [0.0, 0.0, 0.05]
+    cells = sample_surface(np.concatenate([corners, back]), np.full(4, 2.5), seed=3)
+    front = (cells.faces < 2).sum()
+    assert abs(front - len(cells) / 2) < 0.06 * len(cells)
+
+
+def test_sampling_nothing_is_refused() -> None:
+    corners, _ = two_triangles()
+    with pytest.raises(ValueError, match="None of the 2 triangles is to carry"):
+        sample_surface(corners, np.full(2, np.inf), seed=0)
 
 
 def test_rasterized_triangles_hold_their_texels() -> None:
@@ -140,7 +152,9 @@ def test_a_canvas_finds_the_slits_of_the_default_head(canvas: Canvas) -> None:
         rim = canvas.vertices[np.union1d(window.upper.numpy(), window.lower.numpy())]
         assert (rim[:, 0] * side > 10).all()
         assert window.upper[0] == window.lower[0] and window.upper[-1] == window.lower[-1]
-    upper, lower = (canvas.vertices[ids.numpy()] for ids in (canvas.mouth.upper, canvas.mouth.lower))
+    upper, lower = (
+        canvas.vertices[ids.numpy()] for ids in (canvas.mouth.upper, canvas.mouth.lower)
+    )
     assert (np.diff(upper[:, 0]) >= 0).all() and (np.diff(lower[:, 0]) >= 0).all()
     assert upper[1:-1, 1].mean() > lower[1:-1, 1].mean()
 

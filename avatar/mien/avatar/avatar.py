@@ -19,23 +19,20 @@ from mien.avatar.avatar_file import (
     read_look,
     write_avatar,
 )
-from mien.avatar.canvas import find_openings
-from mien.avatar.decoder import AppearanceDecoder, Atlas, apply_deltas
+from mien.avatar.decoder import AppearanceDecoder, apply_deltas
 from mien.avatar.gaussians import Gaussians
 from mien.avatar.look import Look
-from mien.avatar.placing import Placed, place, unit, vertex_normals
-from mien.avatar.shading import MaterialTable, Studio, shade
-from mien.avatar.splats import Kind, Splats
-from mien.avatar.windows import Window
+from mien.avatar.placing import unit, vertex_normals
+from mien.avatar.prepared import Prepared
+from mien.avatar.shading import Studio
+from mien.avatar.splats import Splats
 from mien.head import Head
-from mien.rotations import rotmat_to_quat
 
 if TYPE_CHECKING:
     from mien.camera import Camera
     from mien.motion import Motion
 
 _CHUNK = 16  # frames posed at once
-_MM = 1e-3
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +44,7 @@ class Avatar:
         shape: Identity coefficients of the head.
         splats: The painting.
         look: What it was painted from.
-        gains: Factors on expression components by name, for faces that move less.
+        gains: Factors on expression components and "jawOpen" by name, for faces that move less.
         name: For messages and files.
         studio: The lights.
         made_by: What made it, for the card.
@@ -77,12 +74,13 @@ class Avatar:
         if len(self.splats) and int(self.splats.faces.max()) >= len(self.head.faces):
             raise ValueError(
                 f"The splats hang on triangle {int(self.splats.faces.max())}, but the head "
-                f"{self.head.name!r} has {len(self.head.faces)}: they were painted on another head."
+                f"{self.head.name!r} has {len(self.head.faces)}: they "
+                "were painted on another head."
             )
-        unknown = sorted(set(self.gains) - set(self.head.expr_names))
+        unknown = sorted(set(self.gains) - {*self.head.expr_names, "jawOpen"})
         if unknown:
             raise ValueError(f"`gains` names components that the head lacks: {unknown}.")
-        state = _State.of(self)
+        state = Prepared.of(self.head, self.shape, self.splats, self.gains)
         object.__setattr__(self, "_prepared", state)
 
     def __len__(self) -> int:
@@ -159,7 +157,7 @@ class Avatar:
             motion.global_pose,
             motion.neck_pose,
             motion.jaw_pose * self._state.jaw_gain,
-            motion.eye_pose,
+            motion.eye_pose + self._state.gaze,
             motion.translation,
         )
         return posed
@@ -178,108 +176,22 @@ class Avatar:
             camera: Where the viewer stands; None takes the front.
             decoder: See `drive`.
         """
-        faces = self.head.faces
-        normals = vertex_normals(vertices, faces)
-        placed = place(self.splats, vertices, normals, faces)
-        to_viewer = _direction_to(camera, vertices)
-        hidden, dimming = self._state.conceal(vertices, placed, to_viewer)
-        colors = shade(
-            self.splats, placed, self._state.materials, to_viewer, dimming, self.studio
-        )
+        state, to_viewer = self._state, _direction_to(camera, vertices)
+        normals = vertex_normals(vertices, self.head.faces)
+        placed, quats = state.place(vertices, normals)
+        hidden, dimming = state.conceal(vertices, placed, to_viewer)
+        colors = state.shade(placed, to_viewer, dimming, self.studio)
         opacities = torch.where(hidden, 0.0, self.splats.opacity)
         if decoder is not None:
-            atlas = self._state.atlas(self, decoder.resolution)
+            atlas = self._state.atlas(decoder.resolution)
             deltas = decoder(atlas.position_map(vertices), atlas.static)
             placed, colors, opacities = apply_deltas(placed, colors, opacities, deltas, atlas)
-        quats = rotmat_to_quat(placed.rotmats)
         return Gaussians(placed.means, quats, placed.scales, opacities, colors)
 
     @property
-    def _state(self) -> _State:
-        state: _State = self.__dict__["_prepared"]
+    def _state(self) -> Prepared:
+        state: Prepared = self.__dict__["_prepared"]
         return state
-
-
-@dataclass(frozen=True, eq=False)
-class _State:
-    """What is worked out once for an avatar and used at every frame."""
-
-    person: Head
-    gains: Tensor
-    jaw_gain: float
-    materials: MaterialTable
-    solid: Tensor
-    eyes: tuple[tuple[slice, Window], ...]
-    mouth: tuple[slice, Window]
-    atlases: dict[int, Atlas] = field(default_factory=dict)
-
-    def atlas(self, avatar: Avatar, resolution: int) -> Atlas:
-        """Give the texture at one resolution, laid out on first use."""
-        if resolution not in self.atlases:
-            self.atlases[resolution] = Atlas.of(avatar.head, avatar.splats, resolution)
-        return self.atlases[resolution]
-
-    @classmethod
-    def of(cls, avatar: Avatar) -> _State:
-        head, splats = avatar.head, avatar.splats
-        gains = torch.tensor([avatar.gains.get(name, 1.0) for name in head.expr_names])
-        left, right, mouth = find_openings(head)
-        eye = splats.span(Kind.EYE)
-        in_left = torch.isin(head.faces, head.parts["eye_left"]).all(1)[splats.faces[eye]]
-        first_right = eye.start + int(in_left.sum())
-        if not bool(in_left[: first_right - eye.start].all()):
-            raise ValueError("Splats of the left eye must stand before those of the right eye.")
-        eyes = ((slice(eye.start, first_right), left), (slice(first_right, eye.stop), right))
-        return cls(
-            bake_identity(head, avatar.shape),
-            gains.to(splats.thickness),
-            avatar.gains.get("jawOpen", 1.0),
-            MaterialTable.of(splats),
-            splats.kinds <= Kind.CLOTH,
-            eyes,
-            (splats.span(Kind.MOUTH), mouth),
-        )
-
-    def conceal(
-        self, vertices: Tensor, placed: Placed, to_viewer: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """Tell which splats are out of sight, and how much darker the rest is."""
-        hidden = self.solid & (placed.normals @ to_viewer < -0.25)
-        dimming = torch.ones_like(placed.means[:, 0])
-        for span, window in self.eyes:
-            view = window.look_through(vertices, placed.means[span], to_viewer)
-            hidden[span] = ~view.visible(1.2 * _MM) | (view.gap < 0.35 * _MM)
-            lid_shadow = 0.42 * torch.exp(-view.below_top.clamp_min(0.0) / (2.0 * _MM))
-            rim_shadow = 0.25 * torch.exp(-view.above_bottom.clamp_min(0.0) / (1.0 * _MM))
-            side = 0.22 * torch.exp(-view.from_corner.clamp_min(0.0) / (3.0 * _MM))
-            dimming[span] = (1 - lid_shadow) * (1 - rim_shadow) * (1 - side)
-        span, window = self.mouth
-        view = window.look_through(vertices, placed.means[span], to_viewer)
-        inside = view.behind > 0
-        hidden[span] = inside & (~view.visible(4.0 * _MM) | (view.gap < 0.25 * _MM))
-        lit = (view.gap + 1.0 * _MM) / (view.gap + 1.0 * _MM + 0.55 * view.behind.clamp_min(0))
-        top_shadow = 1 - 0.45 * torch.exp(-view.below_top.clamp_min(0.0) / (3.0 * _MM))
-        dimming[span] = torch.where(inside, lit * top_shadow, 1.0)
-        return hidden, dimming
-
-
-def bake_identity(head: Head, shape: Float[Tensor, " s"]) -> Head:
-    """Make a head whose template is one person, with expressions only; quicker to pose."""
-    from mien.head import Head
-
-    person = Head(
-        head.identity(shape),
-        head.shapedirs[..., head.num_shape :].contiguous(),
-        head.posedirs,
-        head.J_regressor,
-        head.lbs_weights,
-        head.faces,
-        num_shape=0,
-        name=head.name,
-        expr_names=head.expr_names,
-        parts=head.parts,
-    )
-    return person.requires_grad_(False).eval()
 
 
 def _direction_to(camera: Camera | None, vertices: Tensor) -> Tensor:

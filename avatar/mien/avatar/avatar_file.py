@@ -47,8 +47,8 @@ def find_avatar(name_or_path: str | Path) -> Path:
     if not path.is_dir():
         names = ", ".join(shipped_names())
         raise ValueError(
-            f"An avatar is a shipped name ({names}) or a {SUFFIX} folder, got {str(name_or_path)!r}, "
-            "which is neither."
+            f"An avatar is a shipped name ({names}) or a {SUFFIX} folder, "
+            f"got {str(name_or_path)!r}, which is neither."
         )
     return path
 
@@ -81,7 +81,9 @@ def read_avatar(folder: Path) -> tuple[dict[str, Any], Splats, Tensor]:
     if not path.is_file():
         raise ValueError(f"{folder} is not an avatar: {_SPLATS} is missing.")
     if path.stat().st_size > _MOST_BYTES:
-        raise ValueError(f"{path} has {path.stat().st_size} bytes; at most {_MOST_BYTES} are read.")
+        raise ValueError(
+            f"{path} has {path.stat().st_size} bytes; at most {_MOST_BYTES} are read."
+        )
     try:
         tensors = load_file(path)
     except (SafetensorError, OSError) as error:
@@ -93,7 +95,8 @@ def read_avatar(folder: Path) -> tuple[dict[str, Any], Splats, Tensor]:
         raise ValueError(f"{path} does not hold an avatar's splats: {error}.") from error
     if card.get("splats") != len(splats):
         raise ValueError(
-            f"{folder} is damaged: the card says {card.get('splats')} splats, the file has {len(splats)}."
+            f"{folder} is damaged: the card says {card.get('splats')} splats, "
+            f"the file has {len(splats)}."
         )
     return card, splats, shape
 
@@ -115,7 +118,9 @@ def _read_card(folder: Path) -> dict[str, Any]:
 def read_look(card: dict[str, Any]) -> Look:
     """Build the look of a card."""
     try:
-        entries = {k: tuple(v) if isinstance(v, list) else v for k, v in card["look"].items()}
+        entries: dict[str, Any] = {
+            k: tuple(v) if isinstance(v, list) else v for k, v in card["look"].items()
+        }
         return Look(**entries)
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"The avatar's card does not describe a look: {error}.") from error

@@ -34,7 +34,9 @@ def paint_bristles(canvas: Canvas, look: Look, fineness: float) -> Splats:
     parts = []
     for side in (1.0, -1.0):
         parts.append(_paint_brow(canvas, look, fineness, side, rng))
-        parts += [_paint_lashes(canvas, look, fineness, side, row, rng) for row in ("upper", "lower")]
+        parts += [
+            _paint_lashes(canvas, look, fineness, side, row, rng) for row in ("upper", "lower")
+        ]
     return Splats.concatenate(parts)
 
 
@@ -57,7 +59,7 @@ def _front(canvas: Canvas) -> tuple[cKDTree, Array]:
 
 
 def _onto_skin(canvas: Canvas, flat: Array) -> tuple[Array, Array]:
-    """Depth and normal of the skin in front view, by a local plane through the nearest triangle."""
+    """Depth and normal of the skin in front view, by planes through the nearest triangles."""
     tree, ids = _front(canvas)
     _, near = tree.query(flat, k=4)
     middle, normal = canvas.centroids()[ids][near], canvas.normals[canvas.faces[ids]].mean(1)[near]
@@ -131,7 +133,9 @@ def _paint_lashes(
     lean = np.interp(place, [0, 0.35, 1.0], [-0.35, 0.0, 0.75]) + rng.normal(0, 0.10, count)
     reach = length * np.interp(place, [0, 0.25, 0.7, 1], [0.45, 0.8, 1.0, 0.85])
     reach = reach * rng.uniform(0.75, 1.1, count)
-    forward = np.stack([side * (lean + 0.25 * place), np.full(count, 0.10 * rise), np.ones(count)], -1)
+    forward = np.stack(
+        [side * (lean + 0.25 * place), np.full(count, 0.10 * rise), np.ones(count)], -1
+    )
     upward = np.stack([side * lean * 1.1, np.full(count, rise), np.full(count, 0.42)], -1)
     point, pieces = root + [0.0, 0.0, 0.4], []
     for index in range(3):

@@ -50,16 +50,27 @@ class Canvas:
         Raises:
             ValueError: If the head lacks parts of the default head.
         """
-        wanted = {"skin", "socket_left", "socket_right", "mouth_bag", "eye_left", "eye_right"}
+        wanted = {
+            "skin",
+            "socket_left",
+            "socket_right",
+            "mouth_bag",
+            "eye_left",
+            "eye_right",
+            "tongue",
+        }
         missing = sorted(wanted - set(head.parts))
         if missing:
             raise ValueError(
-                f"Painting needs the default head's parts; the head {head.name!r} lacks {missing}. "
-                "Use Head.default()."
+                f"Painting needs the default head's parts; the head {head.name!r} lacks "
+                f"{missing}. Use Head.default()."
             )
         template = head.v_template.double()
         faces = head.faces.numpy()
-        parts = {k: np.isin(faces, ids.numpy()).all(1) for k, ids in head.parts.items()}
+        parts: dict[str, Array] = {
+            name: np.asarray(np.isin(faces, ids.numpy()).all(1))
+            for name, ids in head.parts.items()
+        }
         parts["skin"] = parts["skin"] & ~parts["socket_left"] & ~parts["socket_right"]
         parts["skin"] = parts["skin"] & ~parts["mouth_bag"]
         vertices = template.numpy() / MM
@@ -96,6 +107,14 @@ class Canvas:
         normals = (self.normals[self.faces[faces]] * bary[..., None]).sum(1)
         return np.asarray(normals / np.linalg.norm(normals, axis=-1, keepdims=True))
 
+    def cut_edge(self) -> Float[Array, "n 3"]:
+        """Middles of the edges where the mesh of the neck ends, millimetres."""
+        skin = self.faces[self.parts["neck"]]
+        edges = np.sort(np.concatenate([skin[:, [0, 1]], skin[:, [1, 2]], skin[:, [2, 0]]]), -1)
+        found, times = np.unique(edges, axis=0, return_counts=True)
+        middle = self.vertices[found[times == 1]].mean(1)
+        return np.asarray(middle[middle[:, 1] < np.quantile(self.vertices[skin, 1], 0.4)])
+
     def centroids(self) -> Float[Array, "f 3"]:
         """Middle of each triangle, millimetres."""
         return np.asarray(self.vertices[self.faces].mean(1))
@@ -118,6 +137,15 @@ def _opening(head: Head, part: str) -> Window:
     above[[right, left]] = below[[right, left]] = True
     order = torch.argsort(x, stable=True)
     return Window(ring[order[above[order]]], ring[order[below[order]]])
+
+
+def along_axes(canvas: Canvas, cells: Cells, vectors: Float[Array, "n 3"]) -> Float[Array, "n 2"]:
+    """Components of vectors along the discs' two axes."""
+    corners = canvas.vertices[canvas.faces[cells.faces]]
+    edges = corners[:, 1:] - corners[:, :1]
+    axes = cells.axes @ edges
+    axes /= np.linalg.norm(axes, axis=-1, keepdims=True)
+    return np.asarray((axes * vectors[:, None]).sum(-1))
 
 
 def splats_of_cells(

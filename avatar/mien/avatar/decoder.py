@@ -46,13 +46,12 @@ class AttributeDeltas:
 
 
 class AppearanceDecoder(Protocol):
-    """A network, or any function, from maps to deltas.
+    """A network, or any function, from maps to deltas."""
 
-    Attributes:
-        resolution: Side of the maps that it takes and gives.
-    """
-
-    resolution: int
+    @property
+    def resolution(self) -> int:
+        """Side of the maps that it takes and gives."""
+        ...
 
     def __call__(
         self, position: Float[Tensor, "r r 3"], static: Float[Tensor, "r r 7"]
@@ -110,8 +109,8 @@ class Atlas:
         share = torch.cat([1 - splats.bary.sum(-1, keepdim=True), splats.bary], -1)
         splat_uv = (uv_corners[splats.faces] * share.unsqueeze(-1)).sum(1)
         static = _read_onto(splats, splat_uv, resolution)
-        weights = torch.from_numpy(weights).to(head.uv)
-        return cls(on_surface, head.faces[faces], weights, splat_uv, static)
+        corner_weights = torch.from_numpy(weights).to(head.uv)
+        return cls(on_surface, head.faces[faces], corner_weights, splat_uv, static)
 
     def position_map(self, vertices: Float[Tensor, "v 3"]) -> Float[Tensor, "r r 3"]:
         """Positions of the posed surface at each texel."""
@@ -142,7 +141,8 @@ def apply_deltas(
         value = getattr(deltas, f.name)
         if tuple(value.shape[:2]) != (side, side):
             raise ValueError(
-                f"The decoder's `{f.name}` must be a map of {side}x{side}, got {list(value.shape)}."
+                f"The decoder's `{f.name}` must be a map of {side}x{side}, "
+                f"got {list(value.shape)}."
             )
     offset = (placed.rotmats @ atlas.read(deltas.offset).unsqueeze(-1)).squeeze(-1)
     scales = placed.scales * atlas.read(deltas.log_scale).exp()

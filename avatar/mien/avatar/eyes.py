@@ -1,16 +1,15 @@
-"""Paints eyeballs: sclera, iris, pupil and the cornea's shine; and the socket's rim around them."""
+"""Paints eyeballs: sclera, iris, pupil and the cornea's shine; and the lids' wet rim."""
 
 from __future__ import annotations
 
 import numpy as np
-from jaxtyping import Float
 
-from mien.avatar.canvas import Canvas, splats_of_cells
+from mien.avatar.canvas import Canvas, along_axes, splats_of_cells
 from mien.avatar.look import Look
 from mien.avatar.noise import fractal_noise, smoothstep, value_noise
 from mien.avatar.pigment import mix, skin_color
-from mien.avatar.splats import Kind, Splats
 from mien.avatar.sampling import Cells
+from mien.avatar.splats import Kind, Splats
 
 Array = np.ndarray
 
@@ -60,7 +59,9 @@ def _eye_color(points: Array, iris: Array, look: Look) -> Array:
     color = mix(base, warm, smoothstep(0.72, 0.42, iris + 0.10 * fibers))
     color = color * (1 + 0.34 * fibers + 0.18 * (smoothstep(0.40, 0.55, iris) - 0.5))[:, None]
     color = color * (1 - 0.72 * smoothstep(0.74, 0.98, iris))[:, None]
-    color = mix(color, np.array([0.012, 0.010, 0.010]), smoothstep(_PUPIL + 0.06, _PUPIL - 0.04, iris))
+    color = mix(
+        color, np.array([0.012, 0.010, 0.010]), smoothstep(_PUPIL + 0.06, _PUPIL - 0.04, iris)
+    )
     return mix(color, sclera, smoothstep(0.95, 1.10, iris))
 
 
@@ -81,24 +82,13 @@ def _cornea(canvas: Canvas, cells: Cells, points: Array, iris: Array) -> Array:
     return along_axes(canvas, cells, tilt)
 
 
-def along_axes(
-    canvas: Canvas, cells: Cells, vectors: Float[Array, "n 3"]
-) -> Float[Array, "n 2"]:
-    """Components of vectors along the cells' two axes."""
-    corners = canvas.vertices[canvas.faces[cells.faces]]
-    edges = corners[:, 1:] - corners[:, :1]
-    axes = cells.axes @ edges
-    axes /= np.linalg.norm(axes, axis=-1, keepdims=True)
-    return np.asarray((axes * vectors[:, None]).sum(-1))
-
-
 def _paint_rim(canvas: Canvas, look: Look, fineness: float, index: int) -> Splats:
     """Paint the first rings of the socket: the wet margin between lid and eyeball."""
     part = canvas.parts[("socket_left", "socket_right")[index]]
     ids = np.concatenate([canvas.eyes[index].upper, canvas.eyes[index].lower])
-    to_rim = np.linalg.norm(
-        canvas.centroids()[:, None] - canvas.vertices[ids][None], axis=-1
-    ).min(1)
+    to_rim = np.linalg.norm(canvas.centroids()[:, None] - canvas.vertices[ids][None], axis=-1).min(
+        1
+    )
     spacing = np.where(to_rim < 3.0, 0.6 / fineness, np.inf)
     cells = canvas.sample(part, spacing)
     points = canvas.positions(cells.faces, cells.bary)

@@ -72,7 +72,7 @@ def hair_cover(canvas: Canvas, look: Look) -> Float[Array, " f"]:
     """How much hair lies over each triangle, 0 to 1."""
     middle = canvas.centroids()
     thick = 0.45 if look.hair == "down" else 1.0
-    cover = smoothstep(0.0, 14.0, hairline_height(middle, look.seed)) * thick
+    cover = smoothstep(0.0, 10.0, hairline_height(middle, look.seed)) * thick
     return np.where(canvas.parts["skin"], cover, 0.0)
 
 
@@ -108,6 +108,10 @@ def _roots(
     above = hairline_height(canvas.centroids(), look.seed)
     chance = np.where(hair_cover(canvas, look) > 0.01, area, 0.0)
     chance = chance * (1.0 + 2.5 * np.exp(-((above / 9.0) ** 2)))
+    part_x = STYLES[look.hair].part_x
+    if part_x is not None:
+        aside = canvas.centroids()[:, 0] - part_x
+        chance = chance * (1.0 + 2.0 * np.exp(-((aside / 12.0) ** 2)) * (above < 60))
     faces = rng.choice(len(chance), count, p=chance / chance.sum())
     bary = rng.dirichlet([1.0, 1.0, 1.0], count)
     points = canvas.positions(faces, bary)
@@ -156,20 +160,26 @@ def _grow(
     layer = rng.uniform(0.0, 1.0, len(roots))
     wander = rng.normal(0.0, 0.06, (len(roots), 3))
     wave = rng.uniform(0, 2 * np.pi, len(roots))
+    edge = smoothstep(-5.0, 45.0, hairline_height(roots, 0))
+    full = style.lift_mm * (0.25 + 0.75 * layer) * (0.4 + 0.6 * edge)
     points, paths = roots + normals * 0.3, [roots + normals * 0.3]
     way = normals * 0.35
     for index in range(int(np.ceil(length.max() / piece))):
         done = piece * index
         height, up = body.height(points)
         wanted = _flow(style, roots, points, done)
-        wanted = wanted + wander + 0.05 * np.sin(done / 34.0 + wave)[:, None] * np.cross(wanted, up)
+        wanted = (
+            wanted + wander + 0.05 * np.sin(done / 34.0 + wave)[:, None] * np.cross(wanted, up)
+        )
         along = wanted - up * (wanted * up).sum(-1, keepdims=True) * (height < 25)[:, None]
-        way = 0.55 * way + 0.45 * along / np.maximum(np.linalg.norm(along, axis=-1, keepdims=True), 1e-6)
+        way = 0.55 * way + 0.45 * along / np.maximum(
+            np.linalg.norm(along, axis=-1, keepdims=True), 1e-6
+        )
         way /= np.maximum(np.linalg.norm(way, axis=-1, keepdims=True), 1e-6)
         growing = (done < length) & (points[:, 1] > style.end_y + 14 * (layer - 0.5))
         points = points + way * (piece * growing)[:, None]
         height, up = body.height(points)
-        target = style.lift_mm * (0.25 + 0.75 * layer) * np.minimum(1.0, (done + piece) / 60.0) + 0.6
+        target = full * np.minimum(1.0, (done + piece) / 60.0) + 0.6
         points = points + up * (_correction(height, target) * growing)[:, None]
         points = _off_face(points, roots)
         paths.append(points)
@@ -178,7 +188,8 @@ def _grow(
 
 def _correction(height: Array, target: Array) -> Array:
     """Move up out of the head at once, and down to the layer's height slowly."""
-    return np.where(height < target, target - height, -0.3 * np.clip(height - target - 2.0, 0, 40))
+    sink = -0.6 * np.clip(height - target - 1.0, 0, 40)
+    return np.asarray(np.where(height < target, target - height, sink))
 
 
 def _flow(style: Style, roots: Array, points: Array, done: float) -> Array:
@@ -188,14 +199,14 @@ def _flow(style: Style, roots: Array, points: Array, done: float) -> Array:
         away = points - crown
         away /= np.linalg.norm(away, axis=-1, keepdims=True)
         forward = np.exp(-(((points - [0, 75, 0]) / [60, 40, 45]) ** 2).sum(-1))[:, None]
-        return away + [0.0, -0.25, 0.0] + forward * np.array([-1.5, 0.35, 0.0])
+        return np.asarray(away + [0.0, -0.25, 0.0] + forward * np.array([-1.5, 0.35, 0.0]))
     part = style.part_x * smoothstep(-110.0, -40.0, roots[:, 2])
     side = np.where(roots[:, 0] > part, 1.0, -1.0)
     start = np.exp(-done / 30.0)
     level = smoothstep(20.0, 80.0, points[:, 1])
     flow = np.zeros_like(points)
     flow[:, 0] = side * (0.25 + 0.95 * level)
-    flow[:, 1] = -1.0 + 0.55 * start * level
+    flow[:, 1] = -1.0 + 0.35 * start * level
     flow[:, 2] = -0.55 * start - 0.35 * level
     curl = smoothstep(-55.0, -98.0, points[:, 1])
     flow[:, 0] -= np.sign(points[:, 0]) * 0.55 * curl
@@ -234,9 +245,13 @@ def _ribbons(
         centers=centers,
         along=along,
         outward=outward,
-        width=style.width_mm * coarse * (1.0 - 0.55 * share**3) * (0.45 + 0.55 * smoothstep(-0.5, 3.0, index)) * rng.uniform(0.7, 1.3, len(paths))[strand],
+        width=style.width_mm
+        * coarse
+        * (1.0 - 0.55 * share**3)
+        * (0.45 + 0.55 * smoothstep(-0.5, 3.0, index))
+        * rng.uniform(0.7, 1.3, len(paths))[strand],
         color=color,
-        opacity=style.opacity * (1.0 - 0.45 * share**4) * smoothstep(-0.4, 1.0, index),
+        opacity=style.opacity * (1.0 - 0.45 * share**4) * smoothstep(-0.8, 1.6, index),
         occlusion=(0.30 + 0.70 * layer[strand]) * (0.45 + 0.55 * smoothstep(-1, 3, index)),
         gloss=0.5 + 0.5 * layer[strand],
     )
@@ -246,5 +261,7 @@ def _ribbons(
 def _carriers(canvas: Canvas) -> Array:
     """Triangles of the upper skull, which no expression moves."""
     middle = canvas.centroids()
-    steady = (middle[:, 1] > 45) & (middle[:, 2] < -30) | (middle[:, 1] > -20) & (middle[:, 2] < -110)
+    steady = (middle[:, 1] > 45) & (middle[:, 2] < -30) | (middle[:, 1] > -20) & (
+        middle[:, 2] < -110
+    )
     return np.flatnonzero(canvas.parts["skin"] & steady)

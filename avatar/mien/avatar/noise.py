@@ -23,7 +23,7 @@ def _hash01(lattice: np.ndarray, seed: int) -> np.ndarray:
     for shift, factor in ((16, 0x7FEB352D), (15, 0x846CA68B)):
         h = (h ^ (h >> np.uint32(shift))) * np.uint32(factor)
     h = h ^ (h >> np.uint32(16))
-    return h.astype(np.float64) / 2.0**32
+    return np.asarray(h.astype(np.float64) / 2.0**32)
 
 
 def value_noise(points: Points, cell: float, seed: int) -> Values:

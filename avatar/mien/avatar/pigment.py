@@ -19,7 +19,9 @@ def skin_color(
         melanin: 0.1 is pale, 0.5 is tan, 1.8 is deep brown.
         blood: 0.3 is usual, 1 is a lip.
     """
-    absorbed = np.asarray(melanin)[..., None] * _MELANIN + np.asarray(blood)[..., None] * _HEMOGLOBIN
+    absorbed = (
+        np.asarray(melanin)[..., None] * _MELANIN + np.asarray(blood)[..., None] * _HEMOGLOBIN
+    )
     return encode_srgb(_SCATTER * np.exp(-absorbed))
 
 
@@ -27,10 +29,10 @@ def encode_srgb(linear: np.ndarray) -> np.ndarray:
     """IEC 61966-2-1's encoding of 0 to 1."""
     clipped = np.clip(linear, 0.0, 1.0)
     curved = 1.055 * np.maximum(clipped, 1e-9) ** (1 / 2.4) - 0.055
-    return np.where(clipped <= 0.0031308, clipped * 12.92, curved)
+    return np.asarray(np.where(clipped <= 0.0031308, clipped * 12.92, curved))
 
 
 def mix(first: np.ndarray, second: np.ndarray, share: np.ndarray) -> np.ndarray:
     """Blend [n, 3] or [3] colors: `share` 0 gives `first`, 1 gives `second`."""
     weight = np.asarray(share)[..., None]
-    return np.asarray(first) * (1.0 - weight) + np.asarray(second) * weight
+    return np.asarray(first * (1.0 - weight) + second * weight)

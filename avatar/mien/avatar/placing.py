@@ -56,7 +56,8 @@ class Frame:
     def from_world(self, vectors: Float[Tensor, "n 3"]) -> Float[Tensor, "n 3"]:
         """Undo `to_world`."""
         columns = torch.cat([self.edges, self.normal[:, None]], 1).transpose(1, 2)
-        return torch.linalg.solve(columns, vectors)
+        solved: Tensor = torch.linalg.solve(columns, vectors)
+        return solved
 
 
 def vertex_normals(
@@ -119,12 +120,11 @@ def surface_frame(
 
 def unit(vectors: Float[Tensor, "*n 3"]) -> Float[Tensor, "*n 3"]:
     """Scale to unit length; zero stays zero."""
-    return vectors / vectors.norm(dim=-1, keepdim=True).clamp_min(1e-12)
+    length: Tensor = vectors.norm(dim=-1, keepdim=True).clamp_min(1e-12)
+    return vectors / length
 
 
-def _orthonormal(
-    long_axis: Tensor, wide_axis: Tensor, thickness: Tensor
-) -> tuple[Tensor, Tensor]:
+def _orthonormal(long_axis: Tensor, wide_axis: Tensor, thickness: Tensor) -> tuple[Tensor, Tensor]:
     length = long_axis.norm(dim=-1, keepdim=True).clamp_min(1e-9)
     first = long_axis / length
     across = wide_axis - first * (wide_axis * first).sum(-1, keepdim=True)

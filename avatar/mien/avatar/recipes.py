@@ -56,6 +56,7 @@ _SHE = {
         "mouth-scale-vert": -0.30,
         "nose-scale-horiz": -0.25,
         "nose-volume": -0.25,
+        "mouth-angles": 0.25,
     },
 }
 
@@ -68,7 +69,7 @@ def adult() -> Recipe:
 def adult_small() -> Recipe:
     """The same woman in about 20,000 splats."""
     full = adult()
-    return Recipe(full.look, full.person, full.gains, fineness=0.38)
+    return Recipe(full.look, full.person, full.gains, fineness=0.43)
 
 
 def child() -> Recipe:
@@ -102,13 +103,13 @@ def infant() -> Recipe:
         freckles=0.0,
         lip_blood=0.75,
         lip_gloss=0.5,
-        brow_density=0.25,
-        brow_color=(0.52, 0.38, 0.26),
+        brow_density=0.4,
+        brow_color=(0.62, 0.47, 0.35),
         lash_length_mm=4.5,
         hair="down",
         hair_color=(0.50, 0.36, 0.22),
-        iris_color=(0.30, 0.38, 0.46),
-        iris_scale=1.18,
+        iris_color=(0.42, 0.50, 0.58),
+        iris_scale=1.10,
         teeth=False,
         cloth_color=(0.80, 0.78, 0.70),
         seed=5,
@@ -116,11 +117,35 @@ def infant() -> Recipe:
     return Recipe(look, {"age": 0.0}, _INFANT_GAINS, fineness=0.55)
 
 
+def elder() -> Recipe:
+    """A grey-haired man of about seventy-five."""
+    look = Look(
+        melanin=0.24,
+        blood=0.33,
+        flush=0.6,
+        freckles=0.35,
+        wrinkles=0.9,
+        lip_blood=0.55,
+        lip_gloss=0.2,
+        brow_density=0.7,
+        brow_color=(0.52, 0.49, 0.46),
+        lash_length_mm=4.0,
+        hair="short",
+        hair_color=(0.62, 0.60, 0.57),
+        iris_color=(0.34, 0.42, 0.50),
+        tooth_color=(0.86, 0.80, 0.68),
+        cloth_color=(0.26, 0.30, 0.24),
+        seed=11,
+    )
+    return Recipe(look, {"age": 0.93, "gender": 0.9}, fineness=0.6)
+
+
 RECIPES: dict[str, Callable[[], Recipe]] = {
     "adult": adult,
     "adult-small": adult_small,
     "child": child,
     "infant": infant,
+    "elder": elder,
 }
 
 

@@ -1,8 +1,8 @@
-"""Where splats sit: points spread evenly over the head's surface, as densely as the painter asks.
+"""Where splats sit: points spread over the head's surface, as densely as the painter asks.
 
-Every point knows its triangle, and so its place in the texture, where a decoder reads its maps. The
-points themselves are not texels: a texture of a whole head stretches (the default head's chart by
-4 to 1 in the middle and 20 to 1 at the crown), so a regular grid on it would spend most of its
+Every point knows its triangle, and so its place in the texture, where a decoder reads its maps.
+The points themselves are not texels: a texture of a whole head stretches (the default
+head's chart by 4 to 1 at the median and 20 to 1 at its worst), so a regular grid on it would spend most of its
 Gaussians where nobody looks.
 """
 
@@ -14,8 +14,8 @@ import numpy as np
 from jaxtyping import Float, Int
 from scipy.spatial import cKDTree
 
-_CANDIDATES = 7  # per point that is kept
-_ROUNDS = 4  # of Lloyd's relaxation
+_CANDIDATES = 9  # per point that is kept
+_ROUNDS = 6  # of Lloyd's relaxation
 _NORMAL_WEIGHT = 2.0  # keeps points of touching surfaces, as of closed lips, apart; in spacings
 
 
@@ -99,14 +99,14 @@ def _relax(points: np.ndarray, count: int) -> np.ndarray:
         sums = [np.bincount(nearest, column, minlength=count) for column in points.T]
         means = np.stack(sums, -1) / np.maximum(members, 1)[:, None]
         centers = np.where(members[:, None] > 0, means, centers)
-    return centers
+    return np.asarray(centers)
 
 
 def _half_distance(centers: np.ndarray, spacing: np.ndarray) -> np.ndarray:
     """Half the mean distance to the nearest six, near half the wanted spacing."""
     neighbors = min(7, len(centers))
     if neighbors < 2:
-        return spacing / 2
+        return np.asarray(spacing / 2)
     distance = cKDTree(centers).query(centers, k=neighbors)[0][:, 1:].mean(-1)
     return np.asarray(np.clip(distance / 1.07, 0.8 * spacing, 1.5 * spacing) / 2)
 
@@ -120,4 +120,4 @@ def _radii(edges: np.ndarray, sizes: np.ndarray) -> np.ndarray:
     zero = np.zeros_like(along)
     axis_one = np.stack([1 / along, zero], -1)
     axis_two = np.stack([-shear / (along * height), 1 / height], -1)
-    return np.stack([axis_one, axis_two], 1) * sizes[:, None, None]
+    return np.asarray(np.stack([axis_one, axis_two], 1) * sizes[:, None, None])

@@ -99,7 +99,7 @@ def shade(
     splats: Splats,
     placed: Placed,
     materials: MaterialTable,
-    to_viewer: Float[Tensor, "3"],
+    to_viewer: Float[Tensor, 3],
     dimming: Float[Tensor, " n"],
     studio: Studio,
 ) -> Float[Tensor, "n 3"]:

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from jaxtyping import Float
+from scipy.spatial import cKDTree
 
 from mien.avatar.bristles import brow_shade
-from mien.avatar.canvas import Canvas, splats_of_cells
+from mien.avatar.canvas import Canvas, along_axes, splats_of_cells
 from mien.avatar.look import Look
 from mien.avatar.noise import fractal_noise, smoothstep, value_noise
 from mien.avatar.pigment import mix, skin_color
@@ -95,8 +96,10 @@ def lip_mask(points: Float[Array, "n 3"]) -> Values:
     return np.asarray(smoothstep(-0.5, 0.9, inside) * (points[:, 2] > 8.0))
 
 
-def _blob(points: Array, center: tuple[float, float, float], radii: tuple[float, float, float]) -> Array:
-    return np.exp(-(((points - center) / radii) ** 2).sum(-1))
+def _blob(
+    points: Array, center: tuple[float, float, float], radii: tuple[float, float, float]
+) -> Array:
+    return np.asarray(np.exp(-(((points - center) / radii) ** 2).sum(-1)))
 
 
 def paint_skin(
@@ -122,14 +125,17 @@ def paint_skin(
     cover = hair_cover[cells.faces]
     albedo = _albedo(points, where, look, cover)
     is_cloth = where.cloth > 0.5
+    least = 0.15 + 0.40 * where.lips  # lips shade each other only while they are closed
+    to_cut = cKDTree(canvas.cut_edge()).query(points)[0]
     skin = splats_of_cells(
         Kind.SKIN,
         cells,
         albedo,
-        occlusion=(0.15 + 0.85 * openness) * (1 - 0.55 * cover),
-        key_light=(0.12 + 0.88 * key) * (1 - 0.75 * cover),
+        occlusion=(least + (1 - least) * openness) * (1 - 0.55 * cover),
+        key_light=(least + (1 - least) * key) * (1 - 0.75 * cover),
+        opacity=0.995 * smoothstep(1.0, 22.0, to_cut),
         gloss=_gloss(points, where, look) * (1 - cover),
-        bump=_bump(points, where, look),
+        bump=_bump(points, where, look) - along_axes(canvas, cells, _wrinkle_slope(points, look)),
         lift_mm=np.where(is_cloth, 2.5, 0.0),
     )
     kinds = torch.where(torch.from_numpy(is_cloth), int(Kind.CLOTH), int(Kind.SKIN)).byte()
@@ -150,10 +156,11 @@ def skin_spacing(canvas: Canvas, hair_cover: Array) -> Array:
     spacing = spacing + (0.66 - spacing) * fine
     spacing = np.where((where.lid_rim > 0.3) | (where.lips > 0.3), 0.48, spacing)
     spacing = np.where(where.cloth > 0.5, 3.6, spacing)
-    spacing = np.where(np.abs(collar_distance(middle)) < 4.0, 0.95, spacing)
+    spacing = np.where(np.abs(collar_distance(middle)) < 10.0, 1.0, spacing)
     spacing = np.where(middle[:, 1] < -185, 5.0, spacing)
     spacing = np.where((where.cloth > 0.5) & (middle[:, 2] < -90), 6.0, spacing)
-    return spacing + (np.maximum(spacing, 4.0) - spacing) * smoothstep(0.5, 0.9, hair_cover)
+    covered = smoothstep(0.5, 0.9, hair_cover)
+    return np.asarray(spacing + (np.maximum(spacing, 4.0) - spacing) * covered)
 
 
 def _albedo(points: Array, where: Regions, look: Look, cover: Array) -> Array:
@@ -172,6 +179,8 @@ def _albedo(points: Array, where: Regions, look: Look, cover: Array) -> Array:
     melanin = melanin + look.freckles * _freckles(points, where, seed) * 0.5
     creases = value_noise(points * [1.0, 0.16, 0.25], 1.1, seed + 7)
     lip_blood = look.lip_blood * (1 + 0.12 * creases + 0.08 * mottle)
+    groove = _wrinkles(points, look)
+    blood, melanin = blood - 0.25 * groove, melanin - 0.12 * groove
     blood = blood + where.lips * (lip_blood - blood)
     melanin = melanin + where.lips * (0.14 + 0.35 * look.melanin) * 0.6
     color = skin_color(np.maximum(melanin, 0), np.maximum(blood, 0))
@@ -181,6 +190,38 @@ def _albedo(points: Array, where: Regions, look: Look, cover: Array) -> Array:
     scalp = np.array(look.hair_color) * 0.55
     color = mix(color, scalp, smoothstep(0.12, 1.0, cover))
     return mix(color, _cloth(points, look), where.cloth > 0.5)
+
+
+def _wrinkles(points: Array, look: Look) -> Array:
+    """Height of the lines of age, millimetres: the forehead's, and those beside the eyes."""
+    if not look.wrinkles:
+        return np.zeros(len(points))
+    wander = 2.2 * fractal_noise(points * [0.5, 1.0, 1.0], 22.0, 2, look.seed + 81)
+    strength = 0.6 + 0.4 * value_noise(points, 16.0, look.seed + 82)
+    forehead = _blob(points * [0.75, 1, 1], (0.0, 47.0, 18.0), (34.0, 17.0, 30.0))
+    lines = forehead * _grooves((points[:, 1] + wander) / 7.5)
+    side = np.abs(points[:, 0])
+    fan = np.arctan2(points[:, 1] + 2.0, side - 38.0 + 1e-6)
+    corner = np.stack([side, points[:, 1], points[:, 2]], -1)
+    feet = _blob(corner, (54.0, -3.0, 0.0), (9.0, 13.0, 16.0)) * _grooves(fan * 3.2 + 0.2 * wander)
+    bag = _blob(corner, (32.0, -15.0, 12.0), (13.0, 5.0, 9.0)) * _grooves(
+        (points[:, 1] + 0.02 * (side - 32) ** 2) / 5.0
+    )
+    return np.asarray(look.wrinkles * strength * (0.45 * lines + 0.45 * feet + 0.25 * bag))
+
+
+def _grooves(phase: Array) -> Array:
+    """Narrow valleys, one a unit of phase, between broad ridges: 0 down to -1."""
+    return -(np.maximum(np.cos(2 * np.pi * phase), 0.0) ** 3)
+
+
+def _wrinkle_slope(points: Array, look: Look) -> Array:
+    """Gradient of `_wrinkles`."""
+    if not look.wrinkles:
+        return np.zeros_like(points)
+    steps = 0.25 * np.eye(3)
+    rise = [_wrinkles(points + step, look) - _wrinkles(points - step, look) for step in steps]
+    return np.stack(rise, -1) / 0.5
 
 
 def _cloth(points: Array, look: Look) -> Array:
@@ -213,5 +254,3 @@ def _bump(points: Array, where: Regions, look: Look) -> Array:
     bump = 0.045 * fine + 0.05 * broad
     creases = value_noise(points * [1.0, 0.16, 0.25], 1.0, seed + 7)
     return np.asarray(bump + where.lips[:, None] * 0.14 * np.stack([creases, -creases], -1))
-
-

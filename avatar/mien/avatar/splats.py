@@ -112,7 +112,7 @@ class Splats:
                 raise ValueError(f"`{f.name}` must be finite, got NaN or infinity.")
         for name in ("bary", "albedo", "opacity", "occlusion", "key_light", "gloss"):
             value = getattr(self, name)
-            if value.numel() and not (0 <= float(value.min()) and float(value.max()) <= 1):
+            if value.numel() and not (float(value.min()) >= 0 and float(value.max()) <= 1):
                 low, high = float(value.min()), float(value.max())
                 raise ValueError(f"`{name}` must lie in [0, 1], got {low:.3g} to {high:.3g}.")
         if len(self) and not bool((self.kinds.int().diff() >= 0).all()):

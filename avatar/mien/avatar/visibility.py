@@ -32,7 +32,7 @@ class Occluders:
         self,
         points: Float[Array, "n 3"],
         normals: Float[Array, "n 3"],
-        direction: Float[Array, "3"],
+        direction: Float[Array, 3],
     ) -> Float[Array, " n"]:
         """1 for points that see out along `direction`, else 0; slopes get more bias."""
         right, up = _basis(direction)
@@ -47,11 +47,12 @@ class Occluders:
         depth = front[asked[:, 0] * height + asked[:, 1]]
         cosine = np.maximum(np.abs(normals @ direction), 0.12)
         bias = self.bias + self.cell * np.sqrt(1 - cosine**2) / cosine
-        return np.where(inside, points @ direction + bias >= depth, True).astype(float)
+        shows = np.where(inside, points @ direction + bias >= depth, True)
+        return np.asarray(shows, dtype=np.float64)
 
     def _cells(self, points: Array, right: Array, up: Array, low: Array) -> Array:
         flat = np.stack([points @ right, points @ up], -1)
-        return np.floor((flat - low) / self.cell).astype(int)
+        return np.asarray(np.floor((flat - low) / self.cell).astype(int))
 
     def openness(
         self, points: Float[Array, "n 3"], normals: Float[Array, "n 3"], directions: int = 96
@@ -69,7 +70,7 @@ class Occluders:
         self,
         points: Float[Array, "n 3"],
         normals: Float[Array, "n 3"],
-        direction: Float[Array, "3"],
+        direction: Float[Array, 3],
         spread_deg: float = 16.0,
         samples: int = 32,
     ) -> Float[Array, " n"]:
@@ -90,16 +91,16 @@ def sphere(count: int) -> Float[Array, "n 3"]:
     return np.stack([ring * np.cos(angle), ring * np.sin(angle), z], -1)
 
 
-def cone(
-    direction: Float[Array, "3"], spread_deg: float, count: int
-) -> Float[Array, "n 3"]:
+def cone(direction: Float[Array, 3], spread_deg: float, count: int) -> Float[Array, "n 3"]:
     """Directions spread evenly over a cone of half angle `spread_deg`."""
     axis = np.asarray(direction, float) / np.linalg.norm(direction)
     right, up = _basis(axis)
     index = np.arange(count) + 0.5
     radius = np.tan(np.deg2rad(spread_deg)) * np.sqrt(index / count)
     angle = np.pi * (1.0 + 5.0**0.5) * index
-    ways = axis + (radius * np.cos(angle))[:, None] * right + (radius * np.sin(angle))[:, None] * up
+    ways = (
+        axis + (radius * np.cos(angle))[:, None] * right + (radius * np.sin(angle))[:, None] * up
+    )
     return np.asarray(ways / np.linalg.norm(ways, axis=-1, keepdims=True))
 
 

@@ -27,7 +27,7 @@ class Window:
         self,
         vertices: Float[Tensor, "v 3"],
         points: Float[Tensor, "n 3"],
-        to_viewer: Float[Tensor, "3"],
+        to_viewer: Float[Tensor, 3],
     ) -> View:
         """See where lines of sight through `points` cross the slit."""
         right, left = vertices[self.upper[0]], vertices[self.upper[-1]]
@@ -66,10 +66,11 @@ class View:
     behind: Float[Tensor, " n"]
     gap: Float[Tensor, ""]
 
-    def visible(self, margin: float) -> Tensor:
-        """Points inside the opening grown by `margin` metres."""
-        inside = torch.minimum(torch.minimum(self.below_top, self.above_bottom), self.from_corner)
-        return inside > -margin
+    def visible(self, margin: float, below: float | None = None) -> Tensor:
+        """Points inside the opening grown by `margin` metres, and by `below` at the lower rim."""
+        grown = margin if below is None else below
+        inside = torch.minimum(self.below_top, self.from_corner) > -margin
+        return inside & (self.above_bottom > -grown)
 
 
 def interpolate(
