@@ -1,13 +1,15 @@
+from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from tests.llm.llm_world import FakeWords, make_codec, make_mixture, make_vocabulary
+from tests.llm.llm_world import FakeWords, make_codec, make_mixture
 
+from mien.llm import train
 from mien.llm.base import append_rows, built_in_base, load_base
-from mien.llm.decoder import QwenDecoder
 from mien.llm.model import MotionLanguageModel
 from mien.llm.stage import Schedule
 from mien.llm.storage import add_lora, merged_state
@@ -31,30 +33,48 @@ def _trainer(tmp_path: Path, base: str | None = None, num_text: int | None = Non
     )
 
 
-def test_a_trained_model_is_saved_and_speaks(tmp_path: Path) -> None:
-    trainer = _trainer(tmp_path)
+@pytest.fixture(autouse=True, scope="module")
+def small() -> Iterator[None]:
+    """Pretrain a smaller base than the shipped one."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(train, "built_in_base", partial(built_in_base, width=32, layers=2))
+        yield
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, list[float]]]:
+    """The folder of one whole training, and its losses."""
+    folder = tmp_path_factory.mktemp("trained")
+    trainer = _trainer(folder)
     losses = trainer.train_all()
-    assert set(losses) == {"text", "mixed", "text_to_motion", "motion_to_text"}
     model = new_model(trainer.vocabulary, FakeWords.width, 0)
-    write_card(tmp_path / "out", model, trainer.config, {})
-    loaded = MotionLanguageModel.load(tmp_path / "out")
+    write_card(folder / "out", model, trainer.config, {})
+    return folder, losses
+
+
+Trained = tuple[Path, dict[str, list[float]]]
+
+
+def test_a_trained_model_is_saved_and_speaks(trained: Trained) -> None:
+    folder, losses = trained
+    assert set(losses) == {"text", "mixed", "text_to_motion", "motion_to_text"}
+    loaded = MotionLanguageModel.load(folder / "out")
     loaded._encoder = FakeWords()  # type: ignore[assignment]
     ((score, codes),) = loaded.generate_motion(["she does left wink"], 2.0)
     assert score and len(codes) == 50
     assert loaded.describe(codes).caption is not None
 
 
-def test_a_finished_stage_is_not_trained_again(tmp_path: Path) -> None:
-    first = _trainer(tmp_path).train_all()
-    assert _trainer(tmp_path).train_all() == first
+def test_a_finished_stage_is_not_trained_again(trained: Trained) -> None:
+    folder, losses = trained
+    assert _trainer(folder).train_all() == losses
 
 
-def test_adapters_differ_and_are_merged_as_peft_does(tmp_path: Path) -> None:
+def test_adapters_differ_and_are_merged_as_peft_does(trained: Trained) -> None:
     from peft import PeftModel
     from transformers import AutoModelForCausalLM
 
-    out = tmp_path / "out"
-    _trainer(tmp_path).train_all()
+    out = trained[0] / "out"
     base = AutoModelForCausalLM.from_pretrained(out / "base", dtype=torch.float32)
     merged = PeftModel.from_pretrained(base, str(out / "text_to_motion")).merge_and_unload()
     ours, other = merged_state(out, "text_to_motion"), merged_state(out, "motion_to_text")
@@ -118,12 +138,3 @@ def test_a_base_that_is_not_there_is_refused(tmp_path: Path) -> None:
 def test_sizes_that_teach_nothing_are_refused() -> None:
     with pytest.raises(ValueError, match="`clip_batch` must be at least 1, got 0"):
         TrainLlmConfig(clip_batch=0)
-
-
-def test_the_decoder_of_a_saved_model_is_the_trained_one(tmp_path: Path) -> None:
-    trainer = _trainer(tmp_path)
-    trainer.train_all()
-    vocabulary = make_vocabulary(make_codec())
-    state = merged_state(tmp_path / "out", "motion_to_text")
-    decoder = QwenDecoder(built_in_base(vocabulary.size, 0).config.to_dict(), state)
-    assert decoder.embed(torch.tensor([3])).shape == (1, 256)

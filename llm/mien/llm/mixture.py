@@ -39,8 +39,8 @@ class Variation:
         crop: Share of motions of which only a window is seen.
     """
 
-    word_noise: float = 0.1
-    hide_static: float = 0.25
+    word_noise: float = 0.2
+    hide_static: float = 0.4
     drop_word: float = 0.03
     drop_prefix: float = 0.2
     crop: float = 0.25

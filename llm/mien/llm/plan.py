@@ -12,6 +12,7 @@ from dataclasses import dataclass
 TICK_S = 0.2
 FRAMES_PER_TICK = 5  # at 25 fps
 FRAMES_PER_CLOCK = 10
+MAX_LINE_TICKS = 18  # 3.6 s: two lines in a row fit a window
 TICKS_PER_CLOCK = FRAMES_PER_CLOCK // FRAMES_PER_TICK
 FPS = 25.0
 

@@ -19,9 +19,10 @@ from mien.data_synth.corpus import (
 )
 from mien.data_synth.lexicon import Lexicon
 from mien.data_synth.score import INTENSITIES
+from mien.llm.free_prompts import free_sample
 from mien.llm.mixture import INSTRUCTIONS
 from mien.llm.plan import FPS
-from mien.llm.pools import Sample, TextPool, load_codes, save_codes, write_texts
+from mien.llm.pools import Sample, load_codes, save_codes, write_texts
 from mien.llm.text_codec import TextCodec
 from mien.llm.vocabulary import Vocabulary
 from mien.llm.word_encoder import WordEncoder
@@ -89,7 +90,7 @@ def prepare_texts(
     folder: Path,
     texts: int,
     report: Callable[[str], None] = lambda name: None,
-) -> TextPool:
+) -> list[Path]:
     """Encode the texts of clips piece by piece; pieces that are done are kept."""
     folders = []
     for name, clips in pieces:
@@ -97,7 +98,15 @@ def prepare_texts(
         if not (folders[-1] / "samples.jsonl").is_file():
             write_texts(clip_samples(clips(), texts), WordEncoder.default(), folders[-1])
         report(name)
-    return TextPool(folders)
+    return folders
+
+
+def prepare_free_prompts(folder: Path, count: int, seed: int) -> Path:
+    """Encode prompts in free wording, unless that is done."""
+    if not (folder / "samples.jsonl").is_file():
+        samples = [free_sample(seed, index) for index in range(count)]
+        write_texts(samples, WordEncoder.default(), folder)
+    return folder
 
 
 def prepare_codes(

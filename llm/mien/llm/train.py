@@ -21,6 +21,7 @@ from mien.llm.prepare import (
     CorpusPieces,
     lexicon_vocabulary,
     prepare_codes,
+    prepare_free_prompts,
     prepare_texts,
     train_codec,
 )
@@ -35,10 +36,10 @@ Report = Callable[[str, Progress], None]
 
 TEXT_SHARES: Mapping[Task, float] = {"text_to_plan": 0.8, "plan_to_text": 0.2}
 MIXED_SHARES: Mapping[Task, float] = {
-    "text_to_plan": 0.36,
-    "plan_to_text": 0.06,
-    "text_to_motion": 0.18,
-    "motion_to_text": 0.40,
+    "text_to_plan": 0.34,
+    "plan_to_text": 0.05,
+    "text_to_motion": 0.23,
+    "motion_to_text": 0.38,
 }
 ADAPTER_SHARES: Mapping[Direction, Mapping[Task, float]] = {
     "text_to_motion": {"text_to_plan": 0.4, "text_to_motion": 0.6},
@@ -57,6 +58,7 @@ class TrainLlmConfig:
         base: Folder or hub id of a causal language model to adapt; None pretrains the built-in
             one.
         texts: Texts to learn from of each clip, up to 4.
+        free_prompts: Prompts in free wording to draw.
         text_size: Size of the built-in base's text vocabulary.
         text: Steps on texts alone (built-in base only).
         mixed: Steps on texts and motion (built-in base only).
@@ -73,6 +75,7 @@ class TrainLlmConfig:
     tokenizer: Path | None = None
     base: str | None = None
     texts: int = 4
+    free_prompts: int = 7000
     text_size: int = 2048
     text: Schedule = field(default_factory=lambda: Schedule(2500, 1.5e-3))
     mixed: Schedule = field(default_factory=lambda: Schedule(4500, 1.2e-3))
@@ -224,11 +227,14 @@ def train_llm(
     corpus = CorpusPieces(config.corpus)
     tokenizer = MotionTokenizer.load(config.tokenizer)
     work = config.out / "work/pieces"
-    texts = prepare_texts(corpus.pieces(), work, config.texts, prepared)
+    folders = prepare_texts(corpus.pieces(), work, config.texts, prepared)
+    free = prepare_free_prompts(work / "free", config.free_prompts, config.seed)
     codes = prepare_codes(corpus.pieces(), tokenizer, work, prepared)
     codec, num_text = _codec(config)
     vocabulary = lexicon_vocabulary(Lexicon.default(), num_text, tokenizer.codebook_size)
-    trainer = Trainer(config, vocabulary, codec, texts, ClipPool(texts, codes), report=report)
+    texts = TextPool([*folders, free, free])  # twice: they are few and unlike the rest
+    clips = ClipPool(TextPool(folders), codes)
+    trainer = Trainer(config, vocabulary, codec, texts, clips, report=report)
     losses = trainer.train_all()
     made = {"corpus_hash": corpus.hash, "last_losses": {k: _tail(v) for k, v in losses.items()}}
     card_model = new_model(vocabulary, trainer.word_width, config.seed, config.base)
