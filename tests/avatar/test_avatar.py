@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from scipy.ndimage import binary_erosion, binary_fill_holes
 
 from mien.avatar.avatar import Avatar
 from mien.avatar.avatar_file import SUFFIX, find_avatar, shipped_names
@@ -14,6 +15,7 @@ from mien.avatar.look import Look
 from mien.avatar.paint import paint
 from mien.avatar.placing import place, surface_frame, vertex_normals
 from mien.avatar.pose_kernels import CompiledPose
+from mien.avatar.render import render
 from mien.avatar.shading import MaterialTable, linear_to_srgb, shade, srgb_to_linear
 from mien.avatar.splats import Kind, Splats
 from mien.avatar.windows import Window, interpolate
@@ -191,6 +193,17 @@ def test_shipped_avatars_load_and_move(name: str) -> None:
     assert avatar.name == name
     assert bool(torch.isfinite(gaussians.means).all())
     assert (15_000 if name.endswith("small") else 20_000) < len(avatar) < 80_000
+
+
+@pytest.mark.parametrize("yaw", [-0.78, 0.0, 0.78])
+def test_nothing_shines_through_the_head(yaw: float) -> None:
+    avatar, camera = Avatar.load("adult-small"), Camera.portrait(256, 256, yaw=yaw)
+    motion = performed(mouthSmileLeft=0.9, mouthSmileRight=0.9, browInnerUp=0.8)
+    alpha = render(next(avatar.drive(motion, camera)), camera).alpha.numpy()
+    inside = binary_erosion(binary_fill_holes(alpha > 0.9), iterations=4)
+    inside[150:] = False  # below the chin the garment fades out
+    assert inside.sum() > 10_000
+    assert alpha[inside].min() > 0.85 and (alpha[inside] < 0.95).mean() < 0.002
 
 
 def test_shipped_avatars_are_small() -> None:

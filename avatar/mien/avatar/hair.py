@@ -91,7 +91,7 @@ def paint_hair(canvas: Canvas, look: Look, fineness: float) -> Splats:
     style = STYLES[look.hair]
     rng = np.random.default_rng(look.seed + 73)
     coarse = 1.0 / min(fineness, 1.2)
-    count = int(style.strands / coarse**1.2)
+    count = int(style.strands / coarse**1.1)
     roots, normals = _roots(canvas, look, count, rng)
     paths, depth = _grow(canvas, style, roots, normals, rng, coarse)
     return _ribbons(canvas, look, style, paths, depth, rng, coarse)
@@ -246,7 +246,7 @@ def _ribbons(
         along=along,
         outward=outward,
         width=style.width_mm
-        * coarse
+        * coarse**1.2
         * (1.0 - 0.55 * share**3)
         * (0.45 + 0.55 * smoothstep(-0.5, 3.0, index))
         * rng.uniform(0.7, 1.3, len(paths))[strand],

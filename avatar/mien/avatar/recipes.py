@@ -25,7 +25,7 @@ _INFANT_GAINS = {
         "noseSneer": 0.6,
     }.items()
     for side in ("Left", "Right")
-} | {"mouthFunnel": 0.7, "mouthPucker": 0.7, "cheekPuff": 0.6}
+} | {"mouthFunnel": 0.7, "mouthPucker": 0.7, "cheekPuff": 0.6, "jawOpen": 0.75}
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,9 @@
 """Where splats sit: points spread over the head's surface, as densely as the painter asks.
 
 Every point knows its triangle, and so its place in the texture, where a decoder reads its maps.
-The points themselves are not texels: a texture of a whole head stretches (the default
-head's chart by 4 to 1 at the median and 20 to 1 at its worst), so a regular grid on it would spend most of its
-Gaussians where nobody looks.
+The points themselves are not texels: a texture of a whole head stretches (the default head's
+chart by 4 to 1 at the median and 20 to 1 at its worst), so a regular grid on it would spend most
+of its Gaussians where nobody looks.
 """
 
 from __future__ import annotations
