@@ -5,12 +5,12 @@ import numpy as np
 import pytest
 
 from mien.apps.evaluation import Report, Trial, held_out_clips, read_prompts
-from mien.data_synth.corpus import make_clip, split_of
+from mien.data_synth.clip import make_clip, split_of
 
 PROMPTS = Path(__file__).parents[1] / "prompts" / "free_wording.toml"
 
 FIGURES = {
-    "frames": 100,
+    "frames": 100.0,
     "mean_mm": 0.5,
     "lips_mm": 0.8,
     "lids_mm": 0.6,

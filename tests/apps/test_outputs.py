@@ -34,7 +34,7 @@ def test_one_call_writes_video_pictures_and_data(clip: Motion, tmp_path: Path) -
     assert len(frames) == 6 and frames[0].shape == (64, 64, 3)
     assert np.abs(frames[0].astype(int) - frames[5].astype(int)).max() > 30  # the mouth opens
     with Image.open(paths[1]) as animation:
-        assert animation.n_frames == 6
+        assert getattr(animation, "n_frames", 1) == 6
     assert Motion.load(paths[4]).text == "opens wide"
 
 

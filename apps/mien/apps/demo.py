@@ -108,9 +108,9 @@ def _build_animate(device: Device) -> None:
             go = gradio.Button("Animate", variant="primary")
             gradio.Examples([[example] for example in EXAMPLES], [text])
         with gradio.Column(scale=3):
-            video = gradio.Video(label="Face", autoplay=True, loop=True)
+            video = gradio.Video(label="Face", autoplay=True, loop=True, height=480)
             plot = gradio.Image(label="Curves", type="pil")
-            files = gradio.File(label="Download", file_count="multiple")
+            files = gradio.File(label="Download", file_count="multiple", height=160)
     inputs, outputs = [text, seconds, seed, avatar], [video, plot, files]
 
     def answer(*values: Any) -> Any:

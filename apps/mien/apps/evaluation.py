@@ -20,7 +20,7 @@ from mien import pipeline
 from mien.apps.progress import track
 from mien.apps.request import Device
 from mien.arkit import curves_from_motion, motion_from_curves
-from mien.data_synth.corpus import FPS, Clip, clip_rng, make_clip, split_of
+from mien.data_synth.clip import FPS, Clip, clip_rng, make_clip, split_of
 from mien.data_synth.judge import expectations_of, judge_caption, judge_motion
 from mien.data_synth.lexicon import Lexicon
 from mien.data_synth.observations import observe_all
@@ -141,8 +141,6 @@ def evaluate(
         take: A real recording, or None.
         device: Where models run.
     """
-    from mien.tokenizer.metrics import evaluate as measure_tokenizer
-
     tokenizer, model = pipeline.tokenizer(device), pipeline.language_model(device)
     clips = list(track(held_out_clips(num_clips, seed), num_clips, "performing", "clip"))
     motions = [motion_from_curves(clip.curves, FPS) for clip in clips]
@@ -153,8 +151,8 @@ def evaluate(
         clips=num_clips,
         seeds=seeds,
         seed=seed,
-        tokenizer=measure_tokenizer(tokenizer, motions).as_dict(),
-        take=None if take is None else measure_tokenizer(tokenizer, [take]).as_dict(),
+        tokenizer=measure_tokenizer(tokenizer, motions),
+        take=None if take is None else measure_tokenizer(tokenizer, [take]),
         motion_score=motion_score,
         motion_passed=motion_passed,
         free_passed=float(np.mean([trial.passed for trial in trials])),
@@ -162,6 +160,13 @@ def evaluate(
         caption_marks=judge_captions(clips, motions, model, tokenizer),
         trials=tuple(trials),
     )
+
+
+def measure_tokenizer(tokenizer: "MotionTokenizer", motions: Sequence[Motion]) -> dict[str, float]:
+    """What coding and decoding costs."""
+    from mien.tokenizer.metrics import evaluate as measure
+
+    return {name: float(value) for name, value in measure(tokenizer, motions).as_dict().items()}
 
 
 def held_out_clips(count: int, seed: int) -> Iterator[Clip]:

@@ -28,8 +28,14 @@ class TrainTokenizer:
     """Where weights, card and checkpoints go."""
     kind: Literal["geometry", "coefficients"] = "geometry"
     """What is quantized: face points, or head parameters (the twin for comparison)."""
-    steps: int = 4000
+    quantizer: Literal["vq", "fsq"] = "vq"
+    """Learned codes, or a fixed grid."""
+    codes: int = 1024
+    """Size of the codebook (vq only)."""
+    steps: int = 3000
     """Optimizer steps."""
+    windows: int = 16
+    """Windows of 64 frames a step."""
     seed: int = 0
     """Of weights, windows and disturbances."""
     resume: bool = True
@@ -45,15 +51,20 @@ class TrainTokenizer:
             check_seed(self.seed)
             check_device(self.device)
         say(str(self))
-        from mien.tokenizer.config import tokenizer_small
+        from mien.tokenizer.config import TokenizerConfig
+        from mien.tokenizer.quantizer import QuantizerConfig
         from mien.tokenizer.train import TrainTokenizerConfig, train_tokenizer
 
         with refusing():
             config = TrainTokenizerConfig(
                 out=self.out,
-                tokenizer=tokenizer_small(self.kind),
+                tokenizer=TokenizerConfig(
+                    kind=self.kind,
+                    quantizer=QuantizerConfig(self.quantizer, codebook_size=self.codes),
+                ),
                 steps=self.steps,
-                unquantized_steps=min(400, self.steps // 10),
+                windows=self.windows,
+                unquantized_steps=self.steps // 10,
                 seed=self.seed,
                 resume=self.resume,
                 cpu=self.device == "cpu",
