@@ -8,9 +8,10 @@ from mien.llm.free_prompts import free_sample, read_prompts
 from mien.llm.plan import parse_lines
 
 
-def test_every_prompt_belongs_to_an_entry_and_a_side_it_has() -> None:
+@pytest.mark.parametrize("file", ["free_prompts", "free_phrases"])
+def test_every_prompt_belongs_to_an_entry_and_a_side_it_has(file: str) -> None:
     lexicon = Lexicon.default()
-    for (name, side), prompts in read_prompts().items():
+    for (name, side), prompts in read_prompts(file).items():
         assert side in lexicon[name].sides
         assert prompts and all(prompt.strip() for prompt in prompts)
 
