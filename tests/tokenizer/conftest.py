@@ -46,6 +46,7 @@ def config() -> TokenizerConfig:
         encoder_back=(2,),
         decoder_ahead=(1, 1),
         decoder_back=(2, 3),
+        scheme="joint",
         quantizer=QuantizerConfig(dim=6, codebook_size=32),
     )
 
@@ -86,6 +87,7 @@ def tokenizer(config: TokenizerConfig, space: FaceSpace) -> MotionTokenizer:
     """Untrained, with a codebook that holds random latents."""
     torch.manual_seed(11)
     made = MotionTokenizer(config, space)
+    assert isinstance(made.codec, Codec)
     made.codec.fit_normalization(torch.randn(300, 3 * POINTS + 6))
     made.train()
     made(torch.randn(8, 40, 3 * POINTS + 6))

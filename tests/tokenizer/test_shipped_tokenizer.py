@@ -34,12 +34,7 @@ def test_the_shipped_weights_are_small_and_say_what_made_them(shipped: MotionTok
     [
         ("mouthSmileLeft", "mouthSmileRight"),
         ("jawOpen",),
-        pytest.param(
-            ("browInnerUp", "browOuterUpLeft"),
-            marks=pytest.mark.xfail(
-                strict=True, reason="the shipped weights weaken one-sided brows; retrain"
-            ),
-        ),
+        ("browInnerUp", "browOuterUpLeft"),
     ],
 )
 def test_a_clear_action_survives_the_tokens(
@@ -53,7 +48,6 @@ def test_a_clear_action_survives_the_tokens(
     assert float(error) < 0.6 * float(still)
 
 
-@pytest.mark.xfail(strict=True, reason="the shipped weights lose blinks (see card.json); retrain")
 def test_a_blink_survives_the_tokens(shipped: MotionTokenizer) -> None:
     curves = torch.zeros(50, len(CHANNEL_NAMES))
     blink = torch.tensor([0.15, 0.7, 0.95, 0.8, 0.45, 0.2, 0.05])

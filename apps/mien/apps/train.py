@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from mien.data_synth.phrases import Split
     from mien.llm.stage import Progress
 
+HELD_OUT_CLIPS = 100  # of the card's figures; `mien eval` measures more
+
 
 @dataclass(frozen=True)
 class TrainTokenizer:
@@ -28,11 +30,13 @@ class TrainTokenizer:
     """Where weights, card and checkpoints go."""
     kind: Literal["geometry", "coefficients"] = "geometry"
     """What is quantized: face points, or head parameters (the twin for comparison)."""
+    scheme: Literal["parts", "joint"] = "parts"
+    """Codebooks of parts of the face, one part renewed a frame; or one for the whole face."""
     quantizer: Literal["vq", "fsq"] = "vq"
-    """Learned codes, or a fixed grid."""
+    """Learned codes, or a fixed grid (joint only)."""
     codes: int = 1024
-    """Size of the codebook (vq only)."""
-    steps: int = 3000
+    """Size of the codebook (joint vq only)."""
+    steps: int = 1500
     """Optimizer steps."""
     windows: int = 16
     """Windows of 64 frames a step."""
@@ -60,6 +64,7 @@ class TrainTokenizer:
                 out=self.out,
                 tokenizer=TokenizerConfig(
                     kind=self.kind,
+                    scheme=self.scheme,
                     quantizer=QuantizerConfig(self.quantizer, codebook_size=self.codes),
                 ),
                 steps=self.steps,
@@ -70,6 +75,7 @@ class TrainTokenizer:
                 cpu=self.device == "cpu",
             )
             train, test = (_curves(self.data, split) for split in ("train", "test"))
+            test = test[:HELD_OUT_CLIPS]
         _, figures = train_tokenizer(config, train, test, command=" ".join(sys.argv))
         for name, value in figures.as_dict().items():
             print(f"{name:<14} {value:.4g}")

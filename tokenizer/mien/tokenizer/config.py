@@ -1,11 +1,15 @@
 """Sizes of a tokenizer, and the builder that turns them into a codec."""
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
+from mien.arkit import EXPR_NAMES
 from mien.tokenizer.features import FaceSpace, Kind, feature_size
+from mien.tokenizer.part_codec import PartCodec
+from mien.tokenizer.parts import face_parts, part_columns, unit_columns
 from mien.tokenizer.quantizer import QuantizerConfig
 from mien.tokenizer.vqvae import Codec
 
@@ -27,7 +31,9 @@ class TokenizerConfig:
         encoder_back: Dilations of the encoder's causal blocks.
         decoder_ahead: Like `encoder_ahead`, for the decoder: the delay of a stream in frames.
         decoder_back: Dilations of the decoder's causal blocks.
-        quantizer: Which quantizer.
+        quantizer: Which quantizer ("joint" only).
+        scheme: "parts" renews one part of the face a frame, from codebooks of their own; "joint"
+            learns one codebook for the whole face.
     """
 
     kind: Kind = "geometry"
@@ -41,7 +47,11 @@ class TokenizerConfig:
     decoder_back: tuple[int, ...] = (1, 2, 4, 8)
     quantizer: QuantizerConfig = field(default_factory=QuantizerConfig)
 
+    scheme: Literal["parts", "joint"] = "parts"
+
     def __post_init__(self) -> None:
+        if self.scheme not in ("parts", "joint"):
+            raise ValueError(f"`scheme` must be 'parts' or 'joint', got {self.scheme!r}.")
         if self.kind not in ("geometry", "coefficients"):
             raise ValueError(f"`kind` must be 'geometry' or 'coefficients', got {self.kind!r}.")
         if not 0 < self.fps <= 1000:
@@ -50,11 +60,13 @@ class TokenizerConfig:
 
 def tokenizer_small(kind: Kind = "geometry") -> TokenizerConfig:
     """Give the sizes of the shipped tokenizer: 1024 codes, 25 a second, 160 ms of delay."""
-    return TokenizerConfig(kind=kind)
+    return TokenizerConfig(kind=kind, scheme="parts")
 
 
-def build_codec(config: TokenizerConfig, space: FaceSpace) -> Codec:
+def build_codec(config: TokenizerConfig, space: FaceSpace) -> Codec | PartCodec:
     """Build an untrained codec for a head."""
+    if config.scheme == "parts":
+        return _build_part_codec(config, space)
     return Codec(
         num_features=feature_size(config.kind, space.num_points, space.num_expr),
         num_expr=space.num_expr,
@@ -66,6 +78,23 @@ def build_codec(config: TokenizerConfig, space: FaceSpace) -> Codec:
         decoder_ahead=config.decoder_ahead,
         decoder_back=config.decoder_back,
         quantizer=config.quantizer,
+    )
+
+
+def _build_part_codec(config: TokenizerConfig, space: FaceSpace) -> PartCodec:
+    parts = face_parts()
+    is_geometry = config.kind == "geometry"
+    return PartCodec(
+        columns=part_columns(parts, space.regions, space.num_points)
+        if is_geometry
+        else unit_columns(parts, EXPR_NAMES),
+        num_features=feature_size(config.kind, space.num_points, space.num_expr) + 6,
+        millimetres=space.ipd_mm / math.sqrt(space.num_points) if is_geometry else 1.0,
+        num_expr=space.num_expr,
+        width=config.decoder_width,
+        ahead=config.decoder_ahead,
+        back=config.decoder_back,
+        parts=parts,
     )
 
 

@@ -23,6 +23,8 @@ class LossConfig:
         acceleration: Of the points' acceleration, per mm/frame^2.
         rotation: Of the head's rotation, per degree.
         rotation_velocity: Of its velocity, per degree/frame.
+        square: Of the points' squared distance, per mm^2: an unsquared loss alone settles on the
+            median, in which short movements such as blinks do not exist.
         coefficient: Of the distance to the true coefficients, per unit: it settles what points
             hardly show, so that no units cancel each other.
         overflow: Of coefficients outside 0..1 before the clamp, per unit.
@@ -34,9 +36,10 @@ class LossConfig:
     acceleration: float = 0.5
     rotation: float = 0.4
     rotation_velocity: float = 0.8
+    square: float = 0.15
     coefficient: float = 0.6
     overflow: float = 0.6
-    lids: float = 1.0
+    lids: float = 2.0
     coefficient_scale: float = 6.0
 
 
@@ -54,6 +57,7 @@ def _motion_losses(
 ) -> Float[Tensor, "b t"]:
     """Position, velocity and acceleration of errors, each padded to T frames by zeros."""
     total = (_lengths(error) * weights).mean(-1)
+    total = total + config.square * (error.square().sum(-1) * weights).mean(-1)
     for order, weight in ((1, config.velocity), (2, config.acceleration)):
         if weight > 0 and error.shape[1] > order:
             change = (_lengths(error.diff(n=order, dim=1)) * weights).mean(-1)

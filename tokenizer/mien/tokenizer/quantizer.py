@@ -34,7 +34,7 @@ class QuantizerConfig:
     levels: tuple[int, ...] = (8, 5, 5, 5)
     num_quantizers: int = 2
     decay: float = 0.98
-    dead_code_threshold: float = 0.1
+    dead_code_threshold: float = 0.2
     commitment_weight: float = 0.25
     rotation_trick: bool = False
 
@@ -69,6 +69,11 @@ class Quantizer(nn.Module):
         self.config = config
         self.inner: Any = _build(config)
         self._frozen = False
+
+    @property
+    def num_indices(self) -> int:
+        """How many different integers it gives."""
+        return self.config.num_indices
 
     def forward(
         self, x: Float[Tensor, "b t d"]

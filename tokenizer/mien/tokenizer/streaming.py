@@ -9,6 +9,8 @@ from torch import Tensor
 from mien.motion import Motion
 from mien.rotations import rotmat_to_rotvec
 from mien.tokenizer.features import HeadFrames
+from mien.tokenizer.part_codec import PartCodec
+from mien.tokenizer.parts import PartState
 from mien.tokenizer.vqvae import Codec
 
 
@@ -19,12 +21,13 @@ class TokenStreamer:
     tokens are cut into chunks, so any chunking gives the same bits as decoding all at once.
     """
 
-    def __init__(self, codec: Codec, fps: float) -> None:
+    def __init__(self, codec: Codec | PartCodec, fps: float) -> None:
         self.look_ahead = codec.decoder.right
         self._codec = codec
         self._fps = fps
         self._histories: list[Tensor] | None = None
         self._last: Tensor | None = None
+        self._state: PartState | None = None
         self._pending = 0  # frames the decoder owes: at most look_ahead
         self._finished = False
 
@@ -39,7 +42,7 @@ class TokenStreamer:
             raise ValueError("This stream is finished; make a new one with `streamer()`.")
         tokens = torch.as_tensor(indices, dtype=torch.long).reshape(-1)
         self._codec.quantizer.check(tokens)
-        frames = [frame for t in tokens if (frame := self._advance(t)) is not None]
+        frames = [frame for t in tokens.tolist() if (frame := self._advance(t)) is not None]
         return motion_of(frames, self._fps) if frames else None
 
     @torch.no_grad()
@@ -53,8 +56,8 @@ class TokenStreamer:
         frames = [self._read(frame) for frame in hidden[self.look_ahead - owed :]]
         return motion_of(frames, self._fps) if frames else None
 
-    def _advance(self, token: Tensor) -> HeadFrames | None:
-        self._last = self._codec.from_code(self._codec.quantizer.lookup(token[None]))
+    def _advance(self, token: int) -> HeadFrames | None:
+        self._last, self._state = self._codec.embed_token(token, self._state)  # type: ignore[arg-type]
         if self._histories is None:
             self._histories = self._codec.decoder.start(self._last)
         hidden = self._step(self._last)

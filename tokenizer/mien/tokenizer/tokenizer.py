@@ -18,7 +18,7 @@ from mien.tokenizer.config import (
     config_from_json,
     config_to_json,
 )
-from mien.tokenizer.features import FaceSpace, Kind, motion_features
+from mien.tokenizer.features import FaceSpace, Kind, feature_size, motion_features
 from mien.tokenizer.streaming import TokenStreamer
 from mien.tokenizer.vqvae import Reconstruction
 
@@ -60,12 +60,12 @@ class MotionTokenizer(nn.Module):
     @property
     def codebook_size(self) -> int:
         """How many different tokens there are."""
-        return self.config.quantizer.num_indices
+        return self.codec.quantizer.num_indices
 
     @property
     def encoder_look_ahead(self) -> int:
         """Frames after a frame that its token depends on."""
-        return self.codec.encoder.right
+        return self.codec.look_ahead
 
     @property
     def look_ahead(self) -> int:
@@ -90,11 +90,11 @@ class MotionTokenizer(nn.Module):
         was_training = self.training
         self.eval()
         features = self.features(motion) if isinstance(motion, Motion) else motion
-        wanted = len(self.codec.feature_mean) + 6
+        wanted = feature_size(self.kind, self.space.num_points, self.space.num_expr) + 6
         if features.shape[-1] != wanted:
             raise ValueError(f"Features must be [..., T, {wanted}], got {tuple(features.shape)}.")
         batch = features.reshape(-1, *features.shape[-2:])
-        indices: Tensor = self.codec.quantizer(self.codec.latents(batch))[1]
+        indices = self.codec.tokens(batch)
         self.train(was_training)
         return indices.reshape(features.shape[:-1])
 

@@ -3,7 +3,8 @@
 import math
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,13 +17,16 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from mien.arkit import motion_from_curves
+from mien.motion import Motion
 from mien.tokenizer.augment import AugmentConfig, Curves, sample_batch
 from mien.tokenizer.config import TokenizerConfig, tokenizer_small
 from mien.tokenizer.data import as_clips, corpus_hash, frames_from_curves, read_corpus
-from mien.tokenizer.features import FaceSpace, HeadFrames, features_of
+from mien.tokenizer.features import FaceSpace, HeadFrames, features_of, frames_of
 from mien.tokenizer.losses import LossConfig, reconstruction_loss
 from mien.tokenizer.metrics import TokenizerFigures, evaluate
+from mien.tokenizer.part_codec import PartCodec
 from mien.tokenizer.tokenizer import MotionTokenizer
+from mien.tokenizer.vqvae import Codec
 
 
 @dataclass(frozen=True)
@@ -53,13 +57,13 @@ class TrainTokenizerConfig:
     tokenizer: TokenizerConfig = field(default_factory=tokenizer_small)
     loss: LossConfig = field(default_factory=LossConfig)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
-    steps: int = 4000
-    windows: int = 24
+    steps: int = 1500
+    windows: int = 16
     frames: int = 64
     learning_rate: float = 1.5e-3
     unquantized_steps: int = 400
     frozen_share: float = 0.12
-    checkpoint_every: int = 500
+    checkpoint_every: int = 200
     refine: Path | None = None
     seed: int = 0
     resume: bool = True
@@ -107,6 +111,15 @@ class _Batches:
     ) -> None:
         self._clips, self._config, self._device = clips, config, device
 
+    def stream(self, first: int, stop: int) -> Iterator[HeadFrames]:
+        """Draw the batches of steps in order, each while the one before is learned from."""
+        with ThreadPoolExecutor(1) as worker:
+            ahead = worker.submit(self.draw, first)
+            for step in range(first, stop):
+                batch = ahead.result()
+                ahead = worker.submit(self.draw, min(step + 1, stop - 1))
+                yield batch
+
     def draw(self, step: int, stream: int = 0) -> HeadFrames:
         config = self._config
         rng = np.random.default_rng([config.seed, stream, step])
@@ -115,24 +128,38 @@ class _Batches:
 
 
 @torch.no_grad()
-def _fit_normalization(tokenizer: MotionTokenizer, batches: _Batches, count: int = 12) -> None:
+def _fit_encoding(tokenizer: MotionTokenizer, batches: _Batches) -> None:
+    """Fit what is statistics alone: the scale of features, and the codes of parts."""
+    codec = tokenizer.codec
+    if isinstance(codec, PartCodec):
+        neutral = features_of(frames_of(Motion.rest(1)), tokenizer.space, tokenizer.kind)
+        drawn = (batches.draw(i, stream=1) for i in range(40))
+        features = [features_of(x, tokenizer.space, tokenizer.kind).flatten(0, 1) for x in drawn]
+        codec.fit_codes(torch.cat(features), neutral[0].to(features[0]))
+    else:
+        _fit_normalization(tokenizer, codec, batches)
+
+
+def _fit_normalization(
+    tokenizer: MotionTokenizer, codec: Codec, batches: _Batches, count: int = 12
+) -> None:
     features = [
         features_of(batches.draw(i, stream=1), tokenizer.space, tokenizer.kind)
         for i in range(count)
     ]
-    tokenizer.codec.fit_normalization(torch.cat(features).flatten(0, 1))
+    codec.fit_normalization(torch.cat(features).flatten(0, 1))
 
 
 @torch.no_grad()
-def _start_codebook(tokenizer: MotionTokenizer, batches: _Batches, count: int = 16) -> None:
+def _start_codebook(
+    tokenizer: MotionTokenizer, codec: Codec, batches: _Batches, count: int = 16
+) -> None:
     """Let the quantizer see many latents at once: its codebook starts at their k-means."""
     latents = [
-        tokenizer.codec.latents(
-            features_of(batches.draw(i, stream=2), tokenizer.space, tokenizer.kind)
-        )
+        codec.latents(features_of(batches.draw(i, stream=2), tokenizer.space, tokenizer.kind))
         for i in range(count)
     ]
-    tokenizer.codec.quantizer(torch.cat(latents))
+    codec.quantizer(torch.cat(latents))
 
 
 def _loss(
@@ -148,7 +175,14 @@ def _loss(
         features = features_of(target, space, kind)
     out = model(features, quantize)
     parts = reconstruction_loss(out.frames, out.raw_expr, target, points, space, kind, config.loss)
-    return parts.mean() + out.commitment_loss, out.indices
+    settled = parts[:, _settling(tokenizer, parts.shape[1]) :]
+    return settled.mean() + out.commitment_loss, out.indices
+
+
+def _settling(tokenizer: MotionTokenizer, num_frames: int) -> int:
+    """Give the frames at a window's start in which parts still hold the neutral face."""
+    parts = 2 * tokenizer.codec.num_parts if isinstance(tokenizer.codec, PartCodec) else 0
+    return min(parts, num_frames // 2)
 
 
 def _newest_checkpoint(folder: Path) -> Path | None:
@@ -224,9 +258,9 @@ def _optimize(
     if newest is not None:
         accelerator.load_state(str(newest))
     elif config.refine is None:
-        _fit_normalization(tokenizer, batches)
+        _fit_encoding(tokenizer, batches)
     tokenizer.train()
-    if config.refine is not None:
+    if config.refine is not None or isinstance(tokenizer.codec, PartCodec):
         tokenizer.codec.encoding_half().eval()
     _run(config, accelerator, model, prepared, tokenizer, batches, progress, checkpoints)
     tokenizer.space = tokenizer.space.to(torch.device("cpu"))
@@ -246,6 +280,20 @@ def _new_tokenizer(config: TrainTokenizerConfig, space: FaceSpace | None) -> Mot
     return tokenizer
 
 
+def _advance_quantizer(
+    config: TrainTokenizerConfig, tokenizer: MotionTokenizer, batches: _Batches, step: int
+) -> bool:
+    """Start or freeze a learned codebook when its step comes; tell whether to quantize."""
+    codec = tokenizer.codec
+    if config.refine is not None or isinstance(codec, PartCodec):
+        return True
+    if step == config.unquantized_steps:
+        _start_codebook(tokenizer, codec, batches)
+    if step >= config.steps * (1.0 - config.frozen_share):
+        codec.quantizer.freeze()
+    return step >= config.unquantized_steps
+
+
 def _run(
     config: TrainTokenizerConfig,
     accelerator: Accelerator,
@@ -257,16 +305,11 @@ def _run(
     checkpoints: Path,
 ) -> None:
     bar = tqdm(total=config.steps, initial=progress.step, disable=not config.progress)
-    while progress.step < config.steps:
-        step = progress.step
-        if step == config.unquantized_steps and config.refine is None:
-            _start_codebook(tokenizer, batches)
-        if step >= config.steps * (1.0 - config.frozen_share):
-            tokenizer.codec.quantizer.freeze()
-        quantize = step >= config.unquantized_steps or config.refine is not None
+    for step, batch in enumerate(batches.stream(progress.step, config.steps), progress.step):
+        quantize = _advance_quantizer(config, tokenizer, batches, step)
         for group in optimizer.param_groups:
             group["lr"] = learning_rate_at(step, config)
-        loss, indices = _loss(model, tokenizer, batches.draw(step), quantize, config)
+        loss, indices = _loss(model, tokenizer, batch, quantize, config)
         optimizer.zero_grad()
         accelerator.backward(loss)
         norm = accelerator.clip_grad_norm_(model.parameters(), 1.0)

@@ -27,7 +27,54 @@ class Reconstruction(NamedTuple):
     commitment_loss: Float[Tensor, ""]
 
 
-class Codec(nn.Module):
+class FrameDecoder(nn.Module):
+    """The half that every codec shares: embedded tokens -> head parameters.
+
+    Args:
+        token_width: Width of what is known of a token.
+        num_expr: Expression coefficients that come out.
+        width: Channels.
+        ahead: Dilations of the blocks that look ahead; they sum to the delay of a stream.
+        back: Dilations of the causal blocks.
+    """
+
+    def __init__(
+        self,
+        token_width: int,
+        num_expr: int,
+        width: int,
+        ahead: Sequence[int],
+        back: Sequence[int],
+    ) -> None:
+        super().__init__()
+        self.num_expr = num_expr
+        self.from_code = nn.Linear(token_width, width)
+        self.decoder = TemporalStack(width, ahead, back)
+        self.to_frame = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, num_expr + 15))
+
+    def read_frames(self, raw: Float[Tensor, "*b r"]) -> tuple[HeadFrames, Float[Tensor, "*b e"]]:
+        """Turn the decoder's output into head parameters; give the unclamped expression too.
+
+        The clamp of the expression to 0..1 passes gradients unchanged.
+        """
+        expr, jaw, eyes, rot6d = torch.split(raw, [self.num_expr, 3, 6, 6], dim=-1)
+        expr = expr * _EXPR_SCALE
+        bounded = expr + (expr.clamp(0.0, 1.0) - expr).detach()
+        identity = raw.new_tensor([1.0, 0.0, 0.0, 0.0, 1.0, 0.0])
+        rotation = rot6d_to_rotmat(identity + rot6d * _ROTATION_SCALE)
+        return HeadFrames(bounded, jaw * _JAW_SCALE, eyes * _EYE_SCALE, rotation), expr
+
+    def decode(self, indices: Int[Tensor, "b t"]) -> HeadFrames:
+        """Decode whole sequences in parallel (training, evaluation)."""
+        hidden = self.decoder(self.embed_tokens(indices))
+        return self.read_frames(self.to_frame(hidden))[0]
+
+    def embed_tokens(self, indices: Int[Tensor, "b t"]) -> Float[Tensor, "b t c"]:
+        """Give what the decoder sees of whole sequences of tokens."""
+        raise NotImplementedError
+
+
+class Codec(FrameDecoder):
     """Encoder, quantizer and decoder over frames.
 
     Args:
@@ -56,8 +103,7 @@ class Codec(nn.Module):
         decoder_back: Sequence[int],
         quantizer: QuantizerConfig,
     ) -> None:
-        super().__init__()
-        self.num_expr = num_expr
+        super().__init__(quantizer.dim, num_expr, decoder_width, decoder_ahead, decoder_back)
         self.feature_mean: Tensor
         self.feature_basis: Tensor
         self.register_buffer("feature_mean", torch.zeros(num_features))
@@ -70,11 +116,25 @@ class Codec(nn.Module):
         # Latents of unit spread: the encoder cannot shrink onto few codes.
         self.code_norm = nn.BatchNorm1d(quantizer.dim, affine=False)
         self.quantizer = Quantizer(quantizer)
-        self.from_code = nn.Linear(quantizer.dim, decoder_width)
-        self.decoder = TemporalStack(decoder_width, decoder_ahead, decoder_back)
-        self.to_frame = nn.Sequential(
-            nn.LayerNorm(decoder_width), nn.Linear(decoder_width, num_expr + 15)
-        )
+
+    @property
+    def look_ahead(self) -> int:
+        """Frames after a frame that its token depends on."""
+        return self.encoder.right
+
+    def tokens(self, features: Float[Tensor, "b t f"]) -> Int[Tensor, "b t"]:
+        """Give the token of each frame."""
+        indices: Tensor = self.quantizer(self.latents(features))[1]
+        return indices
+
+    def embed_tokens(self, indices: Int[Tensor, "b t"]) -> Float[Tensor, "b t c"]:
+        """Give what the decoder sees of whole sequences of tokens."""
+        embedded: Tensor = self.from_code(self.quantizer.lookup(indices))
+        return embedded
+
+    def embed_token(self, token: int, state: None) -> tuple[Float[Tensor, "1 c"], None]:
+        """Give what the decoder sees of one more token of a stream; there is no state."""
+        return self.from_code(self.quantizer.lookup(torch.tensor([token]))), state
 
     def encoding_half(self) -> nn.ModuleList:
         """Give the modules that decide the tokens."""
@@ -118,20 +178,3 @@ class Codec(nn.Module):
         raw = self.to_frame(self.decoder(self.from_code(latents)))
         frames, raw_expr = self.read_frames(raw)
         return Reconstruction(frames, raw_expr, indices, loss)
-
-    def read_frames(self, raw: Float[Tensor, "*b r"]) -> tuple[HeadFrames, Float[Tensor, "*b e"]]:
-        """Turn the decoder's output into head parameters; give the unclamped expression too.
-
-        The clamp of the expression to 0..1 passes gradients unchanged.
-        """
-        expr, jaw, eyes, rot6d = torch.split(raw, [self.num_expr, 3, 6, 6], dim=-1)
-        expr = expr * _EXPR_SCALE
-        bounded = expr + (expr.clamp(0.0, 1.0) - expr).detach()
-        identity = raw.new_tensor([1.0, 0.0, 0.0, 0.0, 1.0, 0.0])
-        rotation = rot6d_to_rotmat(identity + rot6d * _ROTATION_SCALE)
-        return HeadFrames(bounded, jaw * _JAW_SCALE, eyes * _EYE_SCALE, rotation), expr
-
-    def decode(self, indices: Int[Tensor, "b t"]) -> HeadFrames:
-        """Decode whole sequences in parallel (training, evaluation)."""
-        hidden = self.decoder(self.from_code(self.quantizer.lookup(indices)))
-        return self.read_frames(self.to_frame(hidden))[0]

@@ -1,0 +1,103 @@
+import pytest
+import torch
+from torch import Tensor
+
+from mien.tokenizer.parts import Part, PartQuantizer, part_columns, unit_columns
+
+PARTS = (
+    Part("mouth", ("lips",), ("mouth",), 24, 4, 1.0),
+    Part("lids", ("lid",), ("eye",), 12, 2, 1.5),
+    Part("head", ("head",), ("head",), 8, 3, 1.0),
+)
+WIDTH = sum(part.dim for part in PARTS)
+
+
+@pytest.fixture
+def quantizer() -> PartQuantizer:
+    torch.manual_seed(2)
+    made = PartQuantizer(PARTS)
+    made.fit(torch.randn(600, WIDTH), torch.zeros(WIDTH))
+    return made.eval()
+
+
+def smooth_latents(seed: int, batch: int = 3, frames: int = 40) -> Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    steps = 0.3 * torch.randn(batch, frames, WIDTH, generator=generator)
+    return steps.cumsum(1)
+
+
+def test_what_is_held_offline_is_what_a_stream_holds(quantizer: PartQuantizer) -> None:
+    tokens = quantizer(smooth_latents(0, batch=1))
+    whole = quantizer.hold(tokens)
+    state = quantizer.start()
+    for t, token in enumerate(tokens[0].tolist()):
+        now, state = quantizer.advance(state, token)
+        for a, b in zip(now, whole, strict=True):
+            torch.testing.assert_close(a[:, 0], b[:, t], rtol=0, atol=0)
+
+
+def test_a_token_does_not_depend_on_later_frames(quantizer: PartQuantizer) -> None:
+    latents = smooth_latents(1)
+    changed = latents.clone()
+    changed[:, 25:] += 3.0
+    torch.testing.assert_close(quantizer(changed)[:, :25], quantizer(latents)[:, :25])
+    assert not torch.equal(quantizer(changed), quantizer(latents))
+
+
+def test_the_part_that_moves_is_the_part_that_speaks(quantizer: PartQuantizer) -> None:
+    latents = torch.zeros(1, 30, WIDTH)
+    latents[:, 12, PARTS[0].dim : PARTS[0].dim + PARTS[1].dim] = 3.0
+    token = int(quantizer(latents)[0, 12])
+    assert quantizer.first[1] <= token < quantizer.first[2]
+
+
+def test_every_part_of_a_still_face_is_renewed_within_a_few_frames(
+    quantizer: PartQuantizer,
+) -> None:
+    tokens = quantizer(torch.zeros(1, 60, WIDTH))[0]
+    speaks = torch.bucketize(tokens, torch.tensor(quantizer.first[1:]), right=True)
+    for part in range(len(PARTS)):
+        when = (speaks == part).nonzero().flatten()
+        assert int(when.diff().max()) <= 2 * len(PARTS)
+
+
+def test_what_is_held_is_nearer_than_the_neutral_face(quantizer: PartQuantizer) -> None:
+    latents = smooth_latents(4)
+    held = quantizer.hold(quantizer(latents)).codes
+    assert float((held - latents).square().mean()) < 0.5 * float(latents.square().mean())
+
+
+def test_a_batch_is_coded_as_its_rows_are(quantizer: PartQuantizer) -> None:
+    latents = smooth_latents(5)
+    rows = torch.cat([quantizer(row[None]) for row in latents])
+    torch.testing.assert_close(quantizer(latents), rows)
+
+
+def test_a_reloaded_quantizer_gives_the_same_tokens(quantizer: PartQuantizer) -> None:
+    again = PartQuantizer(PARTS)
+    again.load_state_dict(quantizer.state_dict())
+    latents = smooth_latents(6)
+    torch.testing.assert_close(again.eval()(latents), quantizer(latents))
+
+
+def test_tokens_outside_the_codebooks_are_refused(quantizer: PartQuantizer) -> None:
+    quantizer.check(torch.tensor([0, 43]))
+    for bad in (-1, 44):
+        with pytest.raises(ValueError, match=rf"0\.\.43, got {bad}"):
+            quantizer.check(torch.tensor([0, bad]))
+
+
+def test_columns_of_parts_cover_their_points_and_the_head() -> None:
+    regions = {"lips_inner": torch.tensor([0, 2]), "lid_left": torch.tensor([1])}
+    mouth, lids, head = part_columns(PARTS, regions, 3)
+    assert mouth.tolist() == [0, 1, 2, 6, 7, 8]
+    assert lids.tolist() == [3, 4, 5]
+    assert head.tolist() == list(range(9, 15))
+    with pytest.raises(ValueError, match="No region starts with"):
+        part_columns(PARTS, {"lips": torch.tensor([0])}, 1)
+
+
+def test_columns_of_coefficients_go_by_their_names() -> None:
+    mouth, lids, head = unit_columns(PARTS, ("eyeBlinkLeft", "mouthClose", "browDownLeft"))
+    assert (mouth.tolist(), lids.tolist()) == ([1], [0])
+    assert head.tolist() == list(range(3 + 9, 3 + 15))
