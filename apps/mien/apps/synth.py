@@ -22,7 +22,7 @@ class Synth:
 
     out: Annotated[Path, tyro.conf.arg(aliases=["-o"], metavar="FOLDER")] = Path("runs/corpus")
     """Where the shards and their manifest go."""
-    clips: int = 12_000
+    clips: int = 16_000
     """How many clips, of 2 to 8 seconds each."""
     seed: int = 0
     """Another seed is another corpus."""

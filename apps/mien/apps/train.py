@@ -76,7 +76,9 @@ class TrainTokenizer:
             )
             train, test = (_curves(self.data, split) for split in ("train", "test"))
             test = test[:HELD_OUT_CLIPS]
-        _, figures = train_tokenizer(config, train, test, command=" ".join(sys.argv))
+        _, figures = train_tokenizer(
+            config, train, test, command=" ".join(["mien", *sys.argv[1:]])
+        )
         for name, value in figures.as_dict().items():
             print(f"{name:<14} {value:.4g}")
 
