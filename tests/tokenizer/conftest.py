@@ -9,6 +9,7 @@ from mien.arkit import ARKIT_NAMES, CHANNEL_NAMES, EXPR_NAMES
 from mien.motion import Motion
 from mien.tokenizer import FaceSpace, MotionTokenizer, QuantizerConfig, TokenizerConfig
 from mien.tokenizer.augment import Curves, smooth_noise
+from mien.tokenizer.vqvae import Codec
 
 POINTS = 30
 

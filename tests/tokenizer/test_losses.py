@@ -7,7 +7,14 @@ from mien.tokenizer.features import FaceSpace, HeadFrames, Kind
 from mien.tokenizer.losses import LossConfig, reconstruction_loss
 
 POINTS_ONLY = LossConfig(
-    velocity=0, acceleration=0, rotation=0, rotation_velocity=0, coefficient=0, overflow=0
+    velocity=0,
+    acceleration=0,
+    rotation=0,
+    rotation_velocity=0,
+    square=0,
+    coefficient=0,
+    overflow=0,
+    lids=1,
 )
 
 
@@ -50,7 +57,9 @@ def test_a_constant_offset_costs_no_velocity(space: FaceSpace, generator: torch.
     target = frames(space, generator)
     offset = target._replace(jaw_pose=target.jaw_pose + 0.2)
     still = loss(space, offset, target, POINTS_ONLY)
-    moving = loss(space, offset, target, LossConfig(1, 1, 0, 0, 0, 0))
+    moving = loss(
+        space, offset, target, dataclasses.replace(POINTS_ONLY, velocity=1, acceleration=1)
+    )
     torch.testing.assert_close(still, moving, rtol=0, atol=0.05)
 
 
@@ -92,4 +101,15 @@ def test_the_lids_factor_weighs_lid_points_only(
     lids = space.region("lid")
     error = (space.displacements(other) - space.displacements(target)) * space.ipd_mm
     extra = 2.0 * (error.norm(dim=-1) * space.weights)[..., lids].sum(-1) / space.num_points
+    torch.testing.assert_close(more - plain, extra, rtol=1e-3, atol=1e-3)
+
+
+def test_a_large_error_costs_more_than_its_distance(
+    space: FaceSpace, generator: torch.Generator
+) -> None:
+    target, other = frames(space, generator), frames(space, generator)
+    plain = loss(space, other, target, POINTS_ONLY)
+    more = loss(space, other, target, dataclasses.replace(POINTS_ONLY, square=0.5))
+    error = (space.displacements(other) - space.displacements(target)) * space.ipd_mm
+    extra = 0.5 * (error.square().sum(-1) * space.weights).mean(-1)
     torch.testing.assert_close(more - plain, extra, rtol=1e-3, atol=1e-3)

@@ -29,6 +29,7 @@ class LossConfig:
             hardly show, so that no units cancel each other.
         overflow: Of coefficients outside 0..1 before the clamp, per unit.
         lids: Factor on the weights of the lid points: blinks are short and easily lost.
+        brows: The same for the brows, which move few points by little and mean much.
         coefficient_scale: Millimetres that one unit is worth in the coefficient twin.
     """
 
@@ -40,6 +41,7 @@ class LossConfig:
     coefficient: float = 0.6
     overflow: float = 0.6
     lids: float = 2.0
+    brows: float = 4.0
     coefficient_scale: float = 6.0
 
 
@@ -65,6 +67,15 @@ def _motion_losses(
     return total
 
 
+def _emphasis(space: FaceSpace, config: LossConfig) -> Float[Tensor, " k"]:
+    """Factors on the weights of the points of regions that the config names."""
+    factors = torch.ones(space.num_points)
+    for prefix, factor in (("lid", config.lids), ("brow", config.brows)):
+        if any(name.startswith(prefix) for name in space.regions):
+            factors[space.region(prefix).cpu()] = factor
+    return factors
+
+
 def reconstruction_loss(
     predicted: HeadFrames,
     raw_expr: Float[Tensor, "b t e"],
@@ -88,10 +99,7 @@ def reconstruction_loss(
     difference = predicted.coefficients() - target.coefficients()
     if kind == "geometry":
         error = (space.displacements(predicted) - target_points) * space.ipd_mm
-        weights = space.weights.to(error)
-        if config.lids != 1.0:
-            factor = torch.ones_like(weights).index_fill(0, space.region("lid"), config.lids)
-            weights = weights * factor
+        weights = space.weights.to(error) * _emphasis(space, config).to(error)
     else:
         error = torch.nn.functional.pad(difference[..., None], (0, 2)) * config.coefficient_scale
         weights = error.new_ones(error.shape[-2])
