@@ -42,7 +42,7 @@ MIXED_SHARES: Mapping[Task, float] = {
     "motion_to_text": 0.38,
 }
 ADAPTER_SHARES: Mapping[Direction, Mapping[Task, float]] = {
-    "text_to_motion": {"text_to_plan": 0.4, "text_to_motion": 0.6},
+    "text_to_motion": {"text_to_plan": 0.6, "text_to_motion": 0.4},
     "motion_to_text": {"plan_to_text": 0.15, "motion_to_text": 0.85},
 }
 
@@ -75,12 +75,12 @@ class TrainLlmConfig:
     tokenizer: Path | None = None
     base: str | None = None
     texts: int = 4
-    free_prompts: int = 7000
+    free_prompts: int = 9000
     text_size: int = 2048
     text: Schedule = field(default_factory=lambda: Schedule(2500, 1.5e-3))
     mixed: Schedule = field(default_factory=lambda: Schedule(4500, 1.2e-3))
     adapter: Schedule = field(default_factory=lambda: Schedule(300, 5e-4, warmup=30))
-    rank: int = 8
+    rank: int = 16
     variation: Variation = field(default_factory=Variation)
     text_batch: int = 48
     clip_batch: int = 10
