@@ -31,6 +31,7 @@ from mien.apps.request import (
     check_size,
     plain_prompt,
 )
+from mien.apps.threads import on_one_thread, one_thread
 from mien.apps.words import check_words
 from mien.motion import Label, Motion
 
@@ -111,11 +112,12 @@ def animate(
             "Words that are not known are read by their parts: %s.", ", ".join(unknown)
         )
     model = language_model(device)
-    made = model.generate_motion(
-        [prompt], seconds=seconds, seed=seed, temperature=temperature, top_p=top_p
-    )
-    score, indices = made[0]
-    motion = tokenizer(device).decode(indices)
+    with one_thread():
+        made = model.generate_motion(
+            [prompt], seconds=seconds, seed=seed, temperature=temperature, top_p=top_p
+        )
+        score, indices = made[0]
+        motion = tokenizer(device).decode(indices)
     motion = motion.replace(text=text, labels=_labels(score, motion.seconds))
     return motion if fps == motion.fps else motion.resample(fps)
 
@@ -133,7 +135,8 @@ def caption(clip: Motion | Path | str, *, device: Device = "cpu") -> Caption:
     check_device(device)
     motion = clip if isinstance(clip, Motion) else read_clip(Path(clip))
     indices = tokenize(motion, device=device)
-    found = language_model(device).describe(indices)
+    with one_thread():
+        found = language_model(device).describe(indices)
     events = (
         Event(e.start_s, min(e.end_s, motion.seconds), e.text)
         for e in found.events
@@ -144,7 +147,8 @@ def caption(clip: Motion | Path | str, *, device: Device = "cpu") -> Caption:
 
 def tokenize(motion: Motion, *, device: Device = "cpu") -> torch.Tensor:
     """A motion as tokens, one a frame at 25 frames a second."""
-    return tokenizer(device).encode(motion)
+    with one_thread():
+        return tokenizer(device).encode(motion)
 
 
 def render(
@@ -228,6 +232,6 @@ def _frames(
 
     yaw, pitch = angles
     camera = Camera.portrait(size, size, yaw=yaw, pitch=pitch)
-    driven = (gaussians.to(device) for gaussians in avatar.drive(motion, camera))
+    driven = (g.to(device) for g in on_one_thread(avatar.drive(motion, camera)))
     for drawn in render_frames(driven, camera, background):
         yield (drawn.image.clamp(0, 1) * 255).round().byte().cpu().numpy()
