@@ -5,7 +5,7 @@ from mien.llm.composer import CONTEXT, WINDOW, Composer, Step
 from mien.llm.decoder import QwenDecoder
 from mien.llm.plan import Line
 from mien.llm.reader import join_lines, split_frames
-from mien.llm.sampling import Chooser
+from mien.llm.sampling import Chooser, Sampling
 
 
 def _composer(seconds: float) -> tuple[Composer, list[Step]]:
@@ -13,7 +13,8 @@ def _composer(seconds: float) -> tuple[Composer, list[Step]]:
     network = make_model(vocabulary)
     decoder = QwenDecoder(network.base.config.to_dict(), network.base.state_dict())
     words = torch.zeros(2, 32)
-    composer = Composer(decoder, vocabulary, words, seconds, seed=1)
+    sampling = Sampling(guidance=1.0)
+    composer = Composer(decoder, vocabulary, words, seconds, 1, sampling)
     decoder.start(1, 64)
     steps: list[Step] = []
     answer, run = None, composer.run()
@@ -27,7 +28,7 @@ def _composer(seconds: float) -> tuple[Composer, list[Step]]:
         if step.x is not None:
             if step.is_fresh:
                 decoder.clear(0)
-            answer = decoder.append(step.x[None], [len(step.x)])[0]
+            answer = decoder.append(step.x[None], [len(step.x)])
 
 
 def test_a_long_motion_is_composed_in_windows_that_repeat_the_end_of_the_last() -> None:

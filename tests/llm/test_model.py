@@ -38,13 +38,23 @@ def test_without_a_duration_the_model_chooses_one(model: MotionLanguageModel) ->
     assert 2.0 <= len(codes) / 25 <= 8.0
 
 
-@pytest.mark.parametrize("seconds", [2.0, 17.0])
-def test_streamed_is_offline_code_by_code(model: MotionLanguageModel, seconds: float) -> None:
-    ((score, codes),) = model.generate_motion(["he winks"], seconds, seed=4)
-    stream = model.stream_motion("he winks", seconds, seed=4)
+@pytest.mark.parametrize(("seconds", "guidance"), [(2.0, 1.0), (2.0, 2.0), (17.0, 2.0)])
+def test_streamed_is_offline_code_by_code(
+    model: MotionLanguageModel, seconds: float, guidance: float
+) -> None:
+    ((score, codes),) = model.generate_motion(["he winks"], seconds, seed=4, guidance=guidance)
+    stream = model.stream_motion("he winks", seconds, seed=4, guidance=guidance)
     assert list(stream) == codes.tolist()
     assert stream.score == score
     assert stream.num_frames == len(codes)
+
+
+def test_guidance_changes_the_motion_and_not_the_plan(model: MotionLanguageModel) -> None:
+    (plain,), (guided,) = (
+        model.generate_motion(["he winks"], 4.0, seed=4, guidance=g) for g in (1.0, 3.0)
+    )
+    assert plain[0] == guided[0]
+    assert not torch.equal(plain[1], guided[1])
 
 
 def test_two_streams_do_not_disturb_each_other(model: MotionLanguageModel) -> None:
@@ -103,7 +113,14 @@ def test_codes_that_are_none_are_refused(
 
 
 @pytest.mark.parametrize(
-    "bad", [{"temperature": -1.0}, {"top_p": 0.0}, {"plan_temperature": 99.0}, {"plan_top_p": 1.1}]
+    "bad",
+    [
+        {"temperature": -1.0},
+        {"top_p": 0.0},
+        {"plan_temperature": 99.0},
+        {"plan_top_p": 1.1},
+        {"guidance": 0.5},
+    ],
 )
 def test_sampling_out_of_range_is_refused(bad: dict[str, float]) -> None:
     with pytest.raises(ValueError, match=next(iter(bad))):

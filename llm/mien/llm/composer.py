@@ -1,7 +1,7 @@
 """Language to motion: one prompt's plan and codes, as a coroutine that any decoder can drive.
 
-A composer yields `Step`s: embeddings to read, after which it is sent the hidden state of the last
-one, or a code that is ready. Offline, streamed and batched generation are three drivers of the
+A composer yields `Step`s: embeddings to read, after which it is sent the last hidden states,
+or a code that is ready. Offline, streamed and batched generation are three drivers of the
 same coroutine.
 """
 
@@ -10,7 +10,7 @@ from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
 from mien.llm.decoder import Decoder
@@ -41,11 +41,13 @@ class Step:
 
     Attributes:
         x: Embeddings to read; None where only a code is handed out.
+        shadow: Embeddings that a second row reads, of the same motion without its plan.
         is_fresh: Whether to forget everything before reading.
         code: A motion code that is ready.
     """
 
     x: Float[Tensor, "n d"] | None = None
+    shadow: Float[Tensor, "m d"] | None = None
     is_fresh: bool = False
     code: int | None = None
 
@@ -123,7 +125,7 @@ class Composer:
             ids = torch.tensor(grammar.allowed(MAX_TICKS, MIN_TICKS))
             pick = 0
             if len(ids) > 1:
-                logits = self.decoder.logits(hidden, ids)
+                logits = self.decoder.logits(hidden[0], ids)
                 pick = chooser.choose(
                     logits,
                     ids - vocabulary.num_text,
@@ -138,26 +140,45 @@ class Composer:
 
     def _window(self, codes: list[int], start: int, stop: int, chooser: Chooser) -> Steps:
         """Compose the frames of one window that `codes` lacks, and append them."""
-        vocabulary = self.vocabulary
         first, last = start // FRAMES_PER_TICK, ticks_of(stop / FPS)
         lines = window_lines(self.lines, first, last)
-        plan = vocabulary.plan_ids(lines, last - first) + [vocabulary.control("motion")]
-        given = vocabulary.cued_motion_ids(codes[start:], lines)
-        pending = torch.cat([self.words, self._embed(plan + given)])
+        pending = torch.cat([self.words, self._opening(codes[start:], lines, last - first)])
+        shadow = self._opening(codes[start:], (), last - first) if self.is_guided else None
         is_fresh = True
-        motion_ids = torch.arange(vocabulary.num_codes)
         for frame in range(len(codes), stop):
             if (frame - start) % FRAMES_PER_CLOCK == 0:
-                cue = vocabulary.cue_ids(lines, (frame - start) // FRAMES_PER_CLOCK)
-                pending = torch.cat([pending, self._embed(cue)])
-            hidden = yield Step(pending, is_fresh)
-            code = self._choose_code(hidden, motion_ids, chooser)
+                index = (frame - start) // FRAMES_PER_CLOCK
+                pending = self._with_cues(pending, lines, index)
+                shadow = None if shadow is None else self._with_cues(shadow, (), index)
+            hidden = yield Step(pending, shadow, is_fresh)
+            code = self._choose_code(hidden, chooser)
             codes.append(code)
             yield Step(code=code)
-            pending, is_fresh = self._embed([vocabulary.motion_start + code]), False
+            pending, is_fresh = self._embed([self.vocabulary.motion_start + code]), False
+            shadow = None if shadow is None else pending
 
-    def _choose_code(self, hidden: Tensor, codes: Int[Tensor, " k"], chooser: Chooser) -> int:
-        logits = self.decoder.logits(hidden, codes + self.vocabulary.motion_start)
+    @property
+    def is_guided(self) -> bool:
+        """Whether the motion is also read without its plan."""
+        return self.sampling.guidance != 1.0
+
+    def _opening(self, codes: list[int], lines: Sequence[Line], ticks: int) -> Tensor:
+        """The plan and the motion so far of a window."""
+        vocabulary = self.vocabulary
+        plan = [*vocabulary.plan_ids(lines, ticks), vocabulary.control("motion")]
+        return self._embed(plan + vocabulary.cued_motion_ids(codes, lines))
+
+    def _with_cues(self, pending: Tensor, lines: Sequence[Line], index: int) -> Tensor:
+        return torch.cat([pending, self._embed(self.vocabulary.cue_ids(lines, index))])
+
+    def _choose_code(self, hidden: Tensor, chooser: Chooser) -> int:
+        """Choose by the logits, moved away from those that the motion has without its plan."""
+        codes = torch.arange(self.vocabulary.num_codes)
+        ids = codes + self.vocabulary.motion_start
+        logits = self.decoder.logits(hidden[0], ids)
+        if self.is_guided:
+            blind = self.decoder.logits(hidden[1], ids)
+            logits = blind + self.sampling.guidance * (logits - blind)
         return chooser.choose(logits, codes, self.sampling.temperature, self.sampling.top_p)
 
     def _embed(self, ids: Sequence[int]) -> Float[Tensor, "n d"]:

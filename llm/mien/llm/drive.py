@@ -1,6 +1,6 @@
 """Drivers of composers and readers: one by one as a stream, or many together."""
 
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Sequence
 from typing import Any
 
 import torch
@@ -13,10 +13,16 @@ CAPACITY = 640  # positions; a cache grows when it must
 
 
 def stream_steps(
-    decoder: Decoder, steps: Generator[Step, Tensor, Any]
+    decoder: Decoder, steps: Generator[Step, Tensor, Any], rows: int = 1
 ) -> Generator[int, None, Any]:
-    """Drive one coroutine, yielding its codes as they come; return what it returns."""
-    decoder.start(1, CAPACITY)
+    """Drive one coroutine, yielding its codes as they come; return what it returns.
+
+    Args:
+        decoder: Its memory is used up.
+        steps: The coroutine.
+        rows: Rows that it reads in: 2 where its steps have shadows.
+    """
+    decoder.start(rows, CAPACITY)
     answer: Any = None
     while True:
         try:
@@ -27,14 +33,14 @@ def stream_steps(
         if step.code is not None:
             yield step.code
         if step.x is not None:
-            if step.is_fresh:
-                decoder.clear(0)
-            answer = decoder.append(step.x[None], [len(step.x)])[0]
+            answer = _read(decoder, {0: step}, 1, rows)[0]
 
 
-def run_steps(decoder: Decoder, steps: Generator[Step, Tensor, Any]) -> tuple[list[int], Any]:
+def run_steps(
+    decoder: Decoder, steps: Generator[Step, Tensor, Any], rows: int = 1
+) -> tuple[list[int], Any]:
     """Drive one coroutine to its end; give its codes and what it returns."""
-    stream = stream_steps(decoder, steps)
+    stream = stream_steps(decoder, steps, rows)
     codes: list[int] = []
     while True:
         try:
@@ -44,30 +50,27 @@ def run_steps(decoder: Decoder, steps: Generator[Step, Tensor, Any]) -> tuple[li
 
 
 def run_batch(
-    decoder: Decoder, jobs: Sequence[Generator[Step, Tensor, Any]]
+    decoder: Decoder, jobs: Sequence[Generator[Step, Tensor, Any]], rows: int = 1
 ) -> list[tuple[list[int], Any]]:
     """Drive many coroutines in step; give each one's codes and what it returns."""
-    decoder.start(len(jobs), CAPACITY)
+    decoder.start(rows * len(jobs), CAPACITY)
     codes: list[list[int]] = [[] for _ in jobs]
     results: list[Any] = [None] * len(jobs)
     waiting: dict[int, Step] = {}
-    for row, job in enumerate(jobs):
-        _advance(job, None, row, waiting, codes, results)
+    for index, job in enumerate(jobs):
+        _advance(job, None, index, waiting, codes, results)
     while waiting:
-        for row, step in waiting.items():
-            if step.is_fresh:
-                decoder.clear(row)
-        hidden = _append(decoder, waiting, len(jobs))
-        rows, waiting = list(waiting), {}
-        for row in rows:
-            _advance(jobs[row], hidden[row], row, waiting, codes, results)
+        hidden = _read(decoder, waiting, len(jobs), rows)
+        ready, waiting = list(waiting), {}
+        for index in ready:
+            _advance(jobs[index], hidden[index], index, waiting, codes, results)
     return list(zip(codes, results, strict=True))
 
 
 def _advance(
     job: Generator[Step, Tensor, Any],
     answer: Any,
-    row: int,
+    index: int,
     waiting: dict[int, Step],
     codes: list[list[int]],
     results: list[Any],
@@ -77,28 +80,32 @@ def _advance(
         try:
             step = job.send(answer)
         except StopIteration as stop:
-            results[row] = stop.value
+            results[index] = stop.value
             return
         if step.code is not None:
-            codes[row].append(step.code)
+            codes[index].append(step.code)
         if step.x is not None:
-            waiting[row] = step
+            waiting[index] = step
             return
         answer = None
 
 
-def _append(decoder: Decoder, waiting: dict[int, Step], batch: int) -> Tensor:
-    chunks = {row: step.x for row, step in waiting.items() if step.x is not None}
+def _read(decoder: Decoder, waiting: dict[int, Step], jobs: int, rows: int) -> Tensor:
+    """Let the decoder read what is waiting; give the last hidden states, [jobs, rows, d]."""
+    chunks: dict[int, Tensor] = {}
+    for index, step in waiting.items():
+        for offset, x in enumerate((step.x, step.shadow)):
+            if x is not None:
+                chunks[index * rows + offset] = x
+        if step.is_fresh:
+            for offset in range(rows):
+                decoder.clear(index * rows + offset)
     longest = max(len(x) for x in chunks.values())
     width = next(iter(chunks.values())).shape[-1]
-    padded = torch.zeros(batch, longest, width)
-    counts = [0] * batch
+    padded = torch.zeros(jobs * rows, longest, width)
+    counts = [0] * (jobs * rows)
     for row, x in chunks.items():
         padded[row, : len(x)] = x
         counts[row] = len(x)
-    return decoder.append(padded, counts)
-
-
-def iterate(values: Generator[int, None, Any]) -> Iterator[int]:
-    """Forget what a generator returns."""
-    yield from values
+    hidden = decoder.append(padded, counts)
+    return hidden.view(jobs, rows, -1)

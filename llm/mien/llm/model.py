@@ -65,7 +65,8 @@ class MotionStream:
 
     def __init__(self, composer: Composer) -> None:
         self._composer = composer
-        self._codes = stream_steps(composer.decoder, composer.run())
+        rows = 2 if composer.is_guided else 1
+        self._codes = stream_steps(composer.decoder, composer.run(), rows)
 
     def __iter__(self) -> Iterator[int]:
         return self._codes
@@ -150,6 +151,7 @@ class MotionLanguageModel:
         seed: int = 0,
         temperature: float = 0.9,
         top_p: float = 0.95,
+        guidance: float = 2.0,
     ) -> list[tuple[str, Int[Tensor, " t"]]]:
         """Generate a motion for each text.
 
@@ -160,6 +162,7 @@ class MotionLanguageModel:
             seed: Of the first text; text i takes `seed + i`.
             temperature: Of the motion; the plan is drawn more carefully.
             top_p: Share of probability to draw the motion from.
+            guidance: How clearly the motion shows its plan; 1 draws it as it was learned.
 
         Returns:
             For each text its score and its motion codes, 25 a second.
@@ -168,7 +171,7 @@ class MotionLanguageModel:
             ValueError: If a text has no words or more than 128, or a duration is not above 0 and
             at most 120.
         """
-        sampling = Sampling(temperature, top_p)
+        sampling = Sampling(temperature, top_p, guidance=guidance)
         durations = _per_text(seconds, len(texts))
         prefixes = self._prefixes(texts)
         decoder = self._decoders["text_to_motion"].fork()
@@ -189,9 +192,10 @@ class MotionLanguageModel:
         seed: int = 0,
         temperature: float = 0.9,
         top_p: float = 0.95,
+        guidance: float = 2.0,
     ) -> MotionStream:
         """Generate a motion code by code; see `generate_motion`, which gives the same codes."""
-        sampling = Sampling(temperature, top_p)
+        sampling = Sampling(temperature, top_p, guidance=guidance)
         (duration,) = _per_text(seconds, 1)
         (words,) = self._prefixes([text])
         decoder = self._decoders["text_to_motion"].fork()
@@ -239,12 +243,13 @@ class MotionLanguageModel:
 
 
 def _run_all(decoder: Decoder, composers: Sequence[Composer]) -> list[list[int]]:
+    rows = 2 if any(composer.is_guided for composer in composers) else 1
     if len(composers) == 1:
-        return [run_steps(decoder, composers[0].run())[0]]
+        return [run_steps(decoder, composers[0].run(), rows)[0]]
     codes: list[list[int]] = []
     for at in range(0, len(composers), BATCH):
         jobs = [composer.run() for composer in composers[at : at + BATCH]]
-        codes += [found for found, _ in run_batch(decoder, jobs)]
+        codes += [found for found, _ in run_batch(decoder, jobs, rows)]
     return codes
 
 

@@ -75,17 +75,17 @@ class Reader:
         hidden = yield Step(self._embed([*given, vocabulary.control("plan")]), is_fresh=True)
         while not grammar.closed:
             ids = torch.tensor(grammar.allowed(MAX_TICKS))
-            pick = int(self.decoder.logits(hidden, ids).argmax()) if len(ids) > 1 else 0
+            pick = int(self.decoder.logits(hidden[0], ids).argmax()) if len(ids) > 1 else 0
             grammar.advance(int(ids[pick]))
             hidden = yield Step(self._embed([int(ids[pick])]))
         return tuple(grammar.lines), hidden
 
-    def _read_caption(self, hidden: Float[Tensor, " d"]) -> Generator[Step, Tensor, str]:
+    def _read_caption(self, hidden: Float[Tensor, "r d"]) -> Generator[Step, Tensor, str]:
         end = self.vocabulary.control("end")
         ids = torch.tensor([*range(self.codec.size), end])
         caption: list[int] = []
         while len(caption) < MAX_CAPTION_TOKENS:
-            token = int(ids[int(self.decoder.logits(hidden, ids).argmax())])
+            token = int(ids[int(self.decoder.logits(hidden[0], ids).argmax())])
             if token == end:
                 break
             caption.append(token)
