@@ -58,6 +58,7 @@ class Evaluate:
                 check_input(self.take)
             check_folder(self.out)
         from mien.apps.evaluation import evaluate, read_prompts
+        from mien.apps.threads import one_thread
 
         with refusing():
             prompts = read_prompts(self.prompts)
@@ -70,7 +71,8 @@ class Evaluate:
                 prompts[:: max(1, len(prompts) // QUICK_PROMPTS)],
             )
         say(str(self))
-        report = evaluate(clips, seeds, self.seed, prompts, take, self.device)
+        with one_thread():
+            report = evaluate(clips, seeds, self.seed, prompts, take, self.device)
         table = report.as_markdown()
         print(table)
         with refusing(kinds=(OSError,)):
