@@ -79,7 +79,7 @@ def animate(
     seed: int = 0,
     fps: float = TOKEN_FPS,
     *,
-    temperature: float = 0.8,
+    temperature: float = 0.9,
     top_p: float = 0.95,
     device: Device = "cpu",
 ) -> Motion:

@@ -45,7 +45,7 @@ class Animate:
     """Whose face: a name from `mien avatar list`, or a folder."""
     size: int = 512
     """Width and height of a video, pixels."""
-    temperature: float = 0.8
+    temperature: float = 0.9
     """How freely to sample; 0 always takes the likeliest."""
     top_p: float = 0.95
     """Share of the likelihood that is sampled from."""
