@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import numpy as np
@@ -36,6 +37,19 @@ def test_one_call_writes_video_pictures_and_data(clip: Motion, tmp_path: Path) -
     with Image.open(paths[1]) as animation:
         assert getattr(animation, "n_frames", 1) == 6
     assert Motion.load(paths[4]).text == "opens wide"
+
+
+def test_the_avatar_is_written_as_gltf_with_its_motion_and_look(
+    clip: Motion, tmp_path: Path
+) -> None:
+    path = tmp_path / "out.glb"
+    write_outputs(clip, [path], Drawing("infant"))
+    data = path.read_bytes()
+    assert data[:4] == b"glTF" and int.from_bytes(data[8:12], "little") == len(data)
+    size = int.from_bytes(data[12:16], "little")
+    table = json.loads(data[20 : 20 + size])
+    assert table["animations"] and table["images"]
+    assert "jawOpen" in table["meshes"][0]["extras"]["targetNames"]
 
 
 def test_where_one_output_fails_none_is_left_and_old_ones_stay(
@@ -135,6 +149,8 @@ def test_a_head_is_written_as_a_mesh_of_its_age(tmp_path: Path) -> None:
         assert len(faces) == len(Head.default().faces)
         heights.append(float(vertices[:, 1].max() - vertices[:, 1].min()))
     assert heights[0] < 0.8 * heights[1]  # an infant's is smaller
+    assert main(["head", "--seed", "3", "-o", str(tmp_path / "head.glb")]) == 0
+    assert (tmp_path / "head.glb").read_bytes()[:4] == b"glTF"
 
 
 @pytest.mark.parametrize("options", [["--age", "1.5"], ["--gender", "nan"], ["--seed", "-1"]])

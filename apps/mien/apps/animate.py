@@ -26,7 +26,7 @@ class Animate:
     """Make a face do what a text says, and write it as video, pictures or motion data.
 
     The extension decides what is written: .mp4 .gif .png (contact sheet) .csv (Live Link Face)
-    .npz .safetensors (Motion). Existing files are replaced, whole.
+    .npz .safetensors (Motion) .glb (glTF). Existing files are replaced, whole.
     """
 
     text: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="TEXT")]

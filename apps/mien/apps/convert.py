@@ -18,7 +18,8 @@ class Convert:
     """Write a clip in another format; the extensions say which.
 
     Reads .csv (Live Link Face), .gesichter (a recording of its stream), .npz and .safetensors
-    (Motion). Writes .mp4 .gif .png (contact sheet) .csv .npz .safetensors.
+    (Motion). Writes .mp4 .gif .png (contact sheet) .csv .npz .safetensors
+    .glb.
     """
 
     path: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="IN")]

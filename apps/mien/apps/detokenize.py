@@ -22,7 +22,7 @@ class Detokenize:
     output: Annotated[
         tyro.conf.UseAppendAction[tuple[Path, ...]], tyro.conf.arg(aliases=["-o"], metavar="PATH")
     ] = ()
-    """File to write (.mp4 .gif .png .csv .npz .safetensors); give it again for more."""
+    """File to write (.mp4 .gif .png .csv .npz .safetensors .glb); give it again for more."""
     avatar: str = "adult"
     """Whose face: a name from `mien avatar list`, or a folder."""
     size: int = 512

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mien.apps.progress import track
@@ -88,3 +89,21 @@ def draw_views(drawing: Drawing) -> "Image":
         for yaw in VIEWS_RADIANS
     ]
     return Image.fromarray(np.concatenate(views, axis=1))
+
+
+def write_avatar_glb(motion: "Motion", avatar_name: str, path: Path) -> None:
+    """Write a motion as glTF: the avatar's mesh with its look as texture, 52 units and joints."""
+    import torch
+
+    from mien import pipeline
+    from mien.formats.glb import write_glb
+    from mien.formats.surface_texture import texture_from_points
+
+    avatar = pipeline.load_avatar(avatar_name)
+    points = avatar.splats
+    look = (points.faces, points.bary, points.albedo, points.opacity)
+    texture = texture_from_points(avatar.head, *(part.numpy() for part in look))
+    gains = torch.tensor([avatar.gains.get(name, 1.0) for name in avatar.head.expr_names])
+    jaw = avatar.gains.get("jawOpen", 1.0)  # a person may move less than the recipe says
+    moved = motion.replace(expr=motion.expr * gains, jaw_pose=motion.jaw_pose * jaw)
+    write_glb(path, avatar.head, moved, shape=avatar.shape, texture=texture)

@@ -18,9 +18,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class MakeHead:
-    """Write the default head as a Wavefront mesh, in metres, Y up, facing +Z."""
+    """Write the default head as a mesh, in metres, Y up, facing +Z.
 
-    output: Annotated[Path, tyro.conf.arg(aliases=["-o"], metavar="PATH.obj")] = Path("head.obj")
+    The extension decides: .obj (Wavefront) or .glb (glTF with 52 morph targets and joints).
+    """
+
+    output: Annotated[Path, tyro.conf.arg(aliases=["-o"], metavar="PATH")] = Path("head.obj")
     """Where to write the mesh."""
     age: float = 0.5
     """0 an infant to 1 an old person."""
@@ -36,12 +39,13 @@ class MakeHead:
     def run(self) -> None:
         """Check, shape, write."""
         with refusing():
-            check_outputs([self.output], [".obj"])
+            check_outputs([self.output], [".obj", ".glb"])
             for name in ("age", "gender", "weight", "muscle"):
                 if not 0 <= getattr(self, name) <= 1:
                     raise ValueError(f"`{name}` must be from 0 to 1, got {getattr(self, name):g}.")
             if self.seed is not None:
                 check_seed(self.seed)
+        from mien.formats.glb import write_glb
         from mien.head import Head
         from mien.identity import semantic
 
@@ -53,9 +57,12 @@ class MakeHead:
             muscle=self.muscle,
             seed=self.seed,
         )
-        vertices = head(shape=person.shape[None])[0] * person.scale
         with writing(self.output) as path:
-            path.write_text(format_obj(vertices, head), encoding="ascii")
+            if path.suffix.lower() == ".glb":
+                write_glb(path, head, None, shape=person.shape, scale=person.scale)
+            else:
+                vertices = head(shape=person.shape[None])[0] * person.scale
+                path.write_text(format_obj(vertices, head), encoding="ascii")
 
 
 def format_obj(vertices: "Tensor", head: "Head") -> str:

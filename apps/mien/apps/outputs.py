@@ -6,7 +6,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mien.apps.drawing import Drawing, draw_frames, draw_sheet
+from mien.apps.drawing import Drawing, draw_frames, draw_sheet, write_avatar_glb
 from mien.apps.inputs import extension
 from mien.apps.progress import say
 from mien.apps.refusal import refusing
@@ -21,9 +21,10 @@ WRITABLE = {
     ".csv": "Live Link Face",
     ".npz": "Motion",
     ".safetensors": "Motion",
+    ".glb": "glTF",
 }
 PICTURES = {".mp4", ".gif", ".png"}
-LATER = {".flame.npz": "FLAME parameters", ".glb": "glTF", ".html": "a viewer"}
+LATER = {".flame.npz": "FLAME parameters", ".html": "a viewer"}
 
 
 def check_outputs(
@@ -56,8 +57,8 @@ def check_outputs(
 
 
 def any_picture(paths: Sequence[Path]) -> bool:
-    """Whether some output shows the face."""
-    return any(extension(path) in PICTURES for path in paths)
+    """Whether some output shows the avatar."""
+    return any(extension(path) in {*PICTURES, ".glb"} for path in paths)
 
 
 def check_writable(path: Path) -> None:
@@ -120,17 +121,20 @@ def write_outputs(motion: "Motion", paths: Sequence[Path], drawing: Drawing) -> 
 
     with refusing(kinds=(OSError,)), ExitStack() as stack:
         staged = [(extension(path), stack.enter_context(whole_file(path))) for path in paths]
-        _write_data(motion, [path for kind, path in staged if kind not in PICTURES])
+        _write_data(motion, [pair for pair in staged if pair[0] not in PICTURES], drawing)
         _write_pictures(motion, [pair for pair in staged if pair[0] in PICTURES], drawing)
     for path in paths:
         say(f"wrote {path}")
 
 
-def _write_data(motion: "Motion", paths: Sequence[Path]) -> None:
+def _write_data(motion: "Motion", staged: list[tuple[str, Path]], drawing: Drawing) -> None:
     from mien.formats import write_motion
 
-    for path in paths:
-        write_motion(motion, path)
+    for kind, path in staged:
+        if kind == ".glb":
+            write_avatar_glb(motion, drawing.avatar, path)
+        else:
+            write_motion(motion, path)
 
 
 def _write_pictures(motion: "Motion", staged: list[tuple[str, Path]], drawing: Drawing) -> None:
