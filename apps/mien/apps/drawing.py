@@ -101,8 +101,10 @@ def write_avatar_glb(motion: "Motion", avatar_name: str, path: Path) -> None:
 
     avatar = pipeline.load_avatar(avatar_name)
     points = avatar.splats
-    look = (points.faces, points.bary, points.albedo, points.opacity)
-    texture = texture_from_points(avatar.head, *(part.numpy() for part in look))
+    faces, bary, albedo, opacity = (
+        part.numpy() for part in (points.faces, points.bary, points.albedo, points.opacity)
+    )
+    texture = texture_from_points(avatar.head, faces, bary, albedo, opacity)
     gains = torch.tensor([avatar.gains.get(name, 1.0) for name in avatar.head.expr_names])
     jaw = avatar.gains.get("jawOpen", 1.0)  # a person may move less than the recipe says
     moved = motion.replace(expr=motion.expr * gains, jaw_pose=motion.jaw_pose * jaw)
