@@ -109,7 +109,7 @@ def _build_animate(device: Device) -> None:
             gradio.Examples([[example] for example in EXAMPLES], [text])
         with gradio.Column(scale=3):
             video = gradio.Video(label="Face", autoplay=True, loop=True, height=480)
-            plot = gradio.Image(label="Curves", type="pil")
+            plot = gradio.Image(label="Curves", type="pil", show_label=False)
             files = gradio.File(label="Download", file_count="multiple", height=160)
     inputs, outputs = [text, seconds, seed, avatar], [video, plot, files]
 
@@ -133,7 +133,7 @@ def _build_caption(device: Device) -> None:
         with gradio.Column(scale=3):
             words = gradio.Textbox(label="What the face does", lines=2)
             events = gradio.Dataframe(headers=["start s", "end s", "event"], label="Events")
-            plot = gradio.Image(label="Curves", type="pil")
+            plot = gradio.Image(label="Curves", type="pil", show_label=False)
 
     def answer(path: str | None) -> Any:
         return _telling(lambda: describe_clip(path, device=device))
