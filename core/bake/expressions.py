@@ -67,7 +67,7 @@ def unposed_by_jaw(offset: Array, weight: Array) -> Array:
     """Give the rest offset that the fully open jaw turns into `offset`."""
     turn = rotation_x(JAW_OPEN_RADIANS)
     matrices = (1 - weight)[:, None, None] * np.eye(3) + weight[:, None, None] * turn
-    return np.asarray(np.linalg.solve(matrices, offset[:, :, None])[:, :, 0])
+    return np.asarray(np.linalg.solve(matrices, offset[:, :, None])[:, :, 0], dtype=np.float64)
 
 
 def turn_angle(before: Array, after: Array) -> float:

@@ -83,7 +83,8 @@ def macro_weights(targets: MacroTargets, parameters: dict[str, float]) -> Array:
     total = sum(races.values())
     member = memberships(**{name: parameters.get(name, mean) for name, mean in MEAN_ADULT.items()})
     member |= {race: share / total for race, share in races.items()}
-    return np.array([np.prod([member[c] for c in corner]) for corner in targets.corners])
+    products = [np.prod([member[c] for c in corner]) for corner in targets.corners]
+    return np.array(products, dtype=np.float64)
 
 
 def read_local_targets(root: Path, num_vertices: int, keep: Ids) -> dict[str, tuple[Array, Array]]:

@@ -74,8 +74,8 @@ def make_model(vocabulary: Vocabulary, seed: int = 3) -> PrefixedModel:
     return PrefixedModel(base, prefix, vocabulary.control("word"))
 
 
-def plain_caption(lines: Sequence[Line], rng: random.Random) -> str:
-    return " ".join(f"She does {x.entry}." for x in lines)
+def plain_caption(lines: Sequence[Line], rng: random.Random) -> list[str]:
+    return [f" She does {x.entry}." for x in lines] or ["Nothing."]
 
 
 def make_mixture(folder: Path, shares: dict[Task, float] | None = None) -> Mixture:

@@ -23,15 +23,16 @@ def vocabulary() -> Vocabulary:
 def examples(vocabulary: Vocabulary) -> list[Example]:
     writer, rng = SequenceWriter(vocabulary), np.random.default_rng(1)
     lines = make_lines(rng, 14)
+    pieces = [[20 + i, 21 + i] for i in range(len(lines))]
     codes = rng.integers(0, NUM_CODES, 70).tolist()
     (words,) = FakeWords().encode(["she winks then nods"])
     return [
         writer.text_to_plan(words, lines, 14),
         writer.text_to_motion(words, lines, 14, codes),
         writer.text_to_motion(None, lines, 14, codes),
-        writer.motion_to_text([7, 8], codes, lines, 14, [20, 21, 22]),
-        writer.motion_to_text([7, 8], codes, lines, 14, None),
-        writer.plan_to_text([7, 8], lines, 14, [20, 21, 22]),
+        writer.motion_to_text([7, 8], codes, lines, 14, pieces),
+        writer.motion_to_text([7, 8], codes, (), 14, [[20]]),
+        writer.plan_to_text([7, 8], lines, 14, pieces),
     ]
 
 
@@ -58,12 +59,13 @@ def test_motion_is_learned_only_where_it_is_written(
 def test_a_given_plan_is_not_learned(vocabulary: Vocabulary, examples: list[Example]) -> None:
     without_words, from_plan = examples[2], examples[5]
     assert set(without_words.weights) == {0.0, CODE_WEIGHT}
-    assert [x for x, w in zip(from_plan.ids, from_plan.weights, strict=True) if w > 0] == [
-        20,
-        21,
-        22,
-        vocabulary.control("end"),
-    ]
+    pairs = zip(from_plan.ids, from_plan.weights, strict=True)
+    learned = [token for token, weight in pairs if weight > 0]
+    lines = make_lines(np.random.default_rng(1), 14)
+    marks = [vocabulary.entry(line.entry) for line in lines[1:]]
+    words = [[20 + i, 21 + i] for i in range(len(lines))]
+    expected = words[0] + [t for m, w in zip(marks, words[1:], strict=True) for t in (m, *w)]
+    assert learned == [*expected, vocabulary.control("end")]
 
 
 def test_clocks_and_cues_are_never_learned(

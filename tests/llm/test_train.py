@@ -1,5 +1,5 @@
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,9 +11,10 @@ from tests.llm.llm_world import FakeWords, make_codec, make_mixture
 from mien.llm import train
 from mien.llm.base import append_rows, built_in_base, load_base
 from mien.llm.model import MotionLanguageModel
+from mien.llm.saving import write_card
 from mien.llm.stage import Schedule
 from mien.llm.storage import add_lora, merged_state
-from mien.llm.train import Trainer, TrainLlmConfig, new_model, write_card
+from mien.llm.train import Trainer, TrainLlmConfig, new_model
 
 QUICK = Schedule(6, learning_rate=3e-3, warmup=2, checkpoint_every=3)
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -48,7 +49,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, l
     trainer = _trainer(folder)
     losses = trainer.train_all()
     model = new_model(trainer.vocabulary, FakeWords.width, 0)
-    write_card(folder / "out", model, trainer.config, {})
+    write_card(folder / "out", model, asdict(trainer.config), {})
     return folder, losses
 
 
@@ -101,7 +102,7 @@ def test_a_foreign_base_is_adapted_and_loaded_by_its_folder(tmp_path: Path) -> N
     losses = trainer.train_all()
     assert set(losses) == {"text_to_motion", "motion_to_text"}
     model = new_model(trainer.vocabulary, FakeWords.width, 0, str(folder))
-    write_card(tmp_path / "out", model, trainer.config, {})
+    write_card(tmp_path / "out", model, asdict(trainer.config), {})
     loaded = MotionLanguageModel.load(tmp_path / "out", base=str(folder))
     loaded._encoder = FakeWords()  # type: ignore[assignment]
     ((_, codes),) = loaded.generate_motion(["she nods"], 2.0)

@@ -11,10 +11,10 @@ from mien.tokenizer.augment import (
 )
 
 PLAIN = AugmentConfig(
-    stretch=0, mirror=0, mix=0, gain=0, offset=0, babble=0, talk=0, turn=0, hold=0
+    stretch=0, mirror=0, mix=0, gain=0, offset=0, babble=0, talk=0, turn=0, solo=0, hold=0
 )
 ALWAYS = AugmentConfig(
-    stretch=1, mirror=1, mix=1, gain=1, offset=1, babble=1, talk=1, turn=1, hold=0
+    stretch=1, mirror=1, mix=1, gain=1, offset=1, babble=1, talk=1, turn=1, solo=0, hold=0
 )
 
 

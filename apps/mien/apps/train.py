@@ -76,11 +76,14 @@ class TrainTokenizer:
             )
             train, test = (_curves(self.data, split) for split in ("train", "test"))
             test = test[:HELD_OUT_CLIPS]
-        _, figures = train_tokenizer(
-            config, train, test, command=" ".join(["mien", *sys.argv[1:]])
-        )
+        _, figures = train_tokenizer(config, train, test, command=_command())
         for name, value in figures.as_dict().items():
             print(f"{name:<14} {value:.4g}")
+
+
+def _command() -> str:
+    """What was typed, for cards."""
+    return " ".join(["mien", *sys.argv[1:]])
 
 
 def _curves(corpus: Path, split: "Split") -> "list[ndarray]":
@@ -124,10 +127,12 @@ class TrainLanguageModel:
     """Another causal language model: a folder or a hub id."""
     text_steps: int = 2500
     """Steps on texts alone (built-in base only)."""
-    mixed_steps: int = 4500
+    mixed_steps: int = 7500
     """Steps on texts and motion (built-in base only)."""
-    adapter_steps: int = 300
+    adapter_steps: int = 500
     """Steps of each adapter."""
+    precision: Literal["fp32", "bf16"] = "fp32"
+    """Of products of matrices; bf16 needs a processor with bf16 instructions."""
     seed: int = 0
     """Of weights and batches."""
 
@@ -150,11 +155,12 @@ class TrainLanguageModel:
             tokenizer=self.tokenizer,
             base=self.base,
             text=Schedule(self.text_steps, 1.5e-3),
-            mixed=Schedule(self.mixed_steps, 1.2e-3),
-            adapter=Schedule(self.adapter_steps, 5e-4, warmup=30),
+            mixed=Schedule(self.mixed_steps, 1.2e-3, final=0.02),
+            adapter=Schedule(self.adapter_steps, 5e-4, warmup=30, final=0.02),
+            precision=self.precision,
             seed=self.seed,
         )
-        train_llm(config, _report, lambda piece: say(f"encoded {piece}"))
+        train_llm(config, _report, lambda piece: say(f"encoded {piece}"), _command())
         say(f"wrote {self.out}")
 
 

@@ -42,8 +42,9 @@ def write_caption(
     """
     lexicon = lexicon or Lexicon.default()
     actions = performance.actions
+    first = actions[0]
     options = _OPENINGS if len(actions) > 1 else _OPENINGS[:3]
-    text = rng.choice(options).format(x=_phrase(actions[0], "third", rng, lexicon))
+    text = rng.choice(options).format(x=_phrase(first, "third", rng, lexicon))
     for i in range(1, len(actions)):
         is_last = i == len(actions) - 1 and i > 1
         after = _LAST if is_last else _THEN

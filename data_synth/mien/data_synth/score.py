@@ -86,7 +86,8 @@ def _parse_action(
     if not names:
         return None
     entry = lexicon[names[0]]
-    side: Side = next((s for s in SIDES if s in words and s in entry.sides), entry.sides[0])
+    sides: list[Side] = [s for s in entry.sides if s in words]
+    side = sides[0] if sides else entry.sides[0]
     strength = next((w for w in words if w in INTENSITIES), "mid")
     times = [on_grid(float(w)) for w in words if _is_time(w)][:2]
     start = times[0] if times else after_s

@@ -179,15 +179,16 @@ def _chain(speaker: Speaker, performance: Performance, form: Form, whole: bool) 
 def _first(speaker: Speaker, performance: Performance, form: Form) -> tuple[str, int]:
     """The first action, or the first two in one: "nods sadly"; and how many that were."""
     rng, actions = speaker.rng, performance.actions
-    entry = speaker.lexicon[actions[0].entry]
+    first = actions[0]
+    entry = speaker.lexicon[first.entry]
     if len(actions) > 1 and overlaps(performance, 1) and entry.kind == "emotion":
         adverb = speaker.phrase(entry, "adverbs")
-        if adverb and intensity_word(actions[0].intensity) == "mid" and rng.random() < 0.3:
+        if adverb and intensity_word(first.intensity) == "mid" and rng.random() < 0.3:
             return f"{verb_phrase(speaker, actions[1], form)} {adverb}", 2
     if len(actions) > 1 and not overlaps(performance, 1) and rng.random() < 0.18:
-        return _opening(speaker, actions[0], form), 1
-    text = verb_phrase(speaker, actions[0], form)
-    if actions[0].start_s >= 0.8 and rng.random() < 0.15 and form == "base":
+        return _opening(speaker, first, form), 1
+    text = verb_phrase(speaker, first, form)
+    if first.start_s >= 0.8 and rng.random() < 0.15 and form == "base":
         text = speaker.pick("lengths", "late").format(t=text)
     return text, 1
 

@@ -21,15 +21,19 @@ class Decoder(Protocol):
 
     def fork(self) -> "Decoder":
         """Another decoder over the same weights with a memory of its own."""
+        ...
 
     def embed(self, ids: Int[Tensor, "*n"]) -> Float[Tensor, "*n d"]:
         """Look up embeddings."""
+        ...
 
     def append(self, x: Float[Tensor, "b n d"], counts: Sequence[int]) -> Float[Tensor, "b d"]:
         """Read `counts[i]` embeddings in row i and give the hidden state of its last one."""
+        ...
 
     def logits(self, hidden: Float[Tensor, " d"], ids: Int[Tensor, " k"]) -> Float[Tensor, " k"]:
         """Scores of the given ids to come next."""
+        ...
 
 
 class QwenDecoder:

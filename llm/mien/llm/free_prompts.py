@@ -49,7 +49,7 @@ def read_prompts(name: str = "free_prompts") -> Mapping[Key, tuple[str, ...]]:
     for key, prompts in tomllib.loads(text).items():
         word, _, wanted = key.partition("/")
         entry = Lexicon.default()[word]
-        sides = [side for side in entry.sides if side == (wanted or entry.sides[0])]
+        sides: list[Side] = [x for x in entry.sides if x == (wanted or entry.sides[0])]
         if not sides:
             raise ValueError(f"[{key}] must name a side of {entry.sides}, got {wanted!r}.")
         out[word, sides[0]] = tuple(prompts)

@@ -6,12 +6,14 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
+from jaxtyping import Int
 
-from mien.llm.captions import caption_lines
+from mien.llm.captions import caption_pieces
 from mien.llm.plan import FRAMES_PER_CLOCK, FRAMES_PER_TICK, Line, clip_lines, window_lines
 from mien.llm.pools import ClipPool, TextPool
 from mien.llm.sequences import TASKS, Batch, Example, SequenceWriter, Task, collate
 from mien.llm.text_codec import TextCodec
+from mien.llm.vocabulary import MAX_LINES
 
 INSTRUCTIONS = (
     "Describe the face.",
@@ -24,6 +26,8 @@ INSTRUCTIONS = (
     "Caption the motion.",
 )
 _MIN_CROP_CLOCKS = 5
+_LENGTH_GROUPS = 8
+_WITH_MOTION: tuple[Task, ...] = ("text_to_motion", "motion_to_text")
 
 
 @dataclass(frozen=True)
@@ -60,7 +64,7 @@ class Mixture:
         clip_batch: Sequences in a batch with motion.
         word_width: Width of word vectors.
         variation: How samples are varied.
-        caption: Writes what the model is to answer.
+        caption: Writes what the model is to answer, one piece a line.
     """
 
     writer: SequenceWriter
@@ -72,7 +76,7 @@ class Mixture:
     clip_batch: int = 12
     word_width: int = 768
     variation: Variation = field(default_factory=Variation)
-    caption: Callable[[Sequence[Line], random.Random], str] = caption_lines
+    caption: Callable[[Sequence[Line], random.Random], list[str]] = caption_pieces
 
     def draw(self, seed: int, step: int, worker: int = 0) -> tuple[Task, Batch]:
         """Draw a worker's batch of a step; all workers get the same task."""
@@ -80,32 +84,60 @@ class Mixture:
         chance = np.random.default_rng((seed, step))
         task = TASKS[int(chance.choice(len(TASKS), p=shares / shares.sum()))]
         rng = np.random.default_rng((seed, step, worker))
-        has_motion = task in ("text_to_motion", "motion_to_text")
-        count = self.clip_batch if has_motion else self.text_batch
-        examples = [self.example(task, rng) for _ in range(count)]
+        count = self.clip_batch if task in _WITH_MOTION else self.text_batch
+        indices = self._alike(task, count, int(chance.integers(_LENGTH_GROUPS)), rng)
+        examples = [self.example(task, index, rng) for index in indices]
         hidden = rng.random(count) < self.variation.hide_static
         gains = [float(1 - h) for h in hidden]
         pad = self.writer.vocabulary.control("pad")
         return task, collate(examples, pad, self.word_width, gains)
 
-    def example(self, task: Task, rng: np.random.Generator) -> Example:
-        """Draw one varied example of a task."""
+    def _alike(self, task: Task, count: int, group: int, rng: np.random.Generator) -> list[int]:
+        """Draw texts of like length, which need little padding.
+
+        Of several times as many, sorted by length and cut into groups, one group: every text is as
+        likely as another.
+        """
+        drawn = [self._index(task, rng) for _ in range(count * _LENGTH_GROUPS)]
+        drawn.sort(key=lambda index: self._length(task, index))
+        return drawn[group * count : (group + 1) * count]
+
+    def _index(self, task: Task, rng: np.random.Generator) -> int:
+        """Draw a text of the pool that a task takes from."""
+        if task not in _WITH_MOTION:
+            return int(rng.integers(len(self.texts)))
+        if self.clips is None:
+            raise ValueError("Tasks with motion need clips, got a mixture without.")
+        clip = self.clips.numbers[int(rng.integers(len(self.clips)))]
+        texts = self.clips.texts_of[clip]
+        return texts[int(rng.integers(len(texts)))]
+
+    def _length(self, task: Task, index: int) -> int:
+        """About how long the sequence of a text is, up to a constant."""
+        if task in _WITH_MOTION:
+            pool, codes = self._motion(index)
+            return len(codes) + (pool.num_words(index) if task == "text_to_motion" else 0)
+        if task == "text_to_plan":
+            return self.texts.num_words(index)
+        return len(self.texts.samples[index].score)
+
+    def example(self, task: Task, index: int, rng: np.random.Generator) -> Example:
+        """Write a text of the task's pool as an example, varied."""
         if task == "text_to_motion":
-            return self._text_to_motion(rng)
+            return self._text_to_motion(index, rng)
         if task == "motion_to_text":
-            return self._motion_to_text(rng)
+            return self._motion_to_text(index, rng)
         pool = self.texts
-        index = int(rng.integers(len(pool)))
         lines, ticks = pool.lines(index), pool.ticks(index)
         if task == "text_to_plan":
             return self._vary(self.writer.text_to_plan(pool.words(index), lines, ticks), rng)
+        lines = clip_lines(lines, ticks)[:MAX_LINES]
         caption = self._caption(lines, rng)
         return self.writer.plan_to_text(self._instruction(rng), lines, ticks, caption)
 
-    def _text_to_motion(self, rng: np.random.Generator) -> Example:
-        clips, clip, index = self._clip(rng)
-        pool = clips.texts
-        lines, ticks, codes = pool.lines(index), pool.ticks(index), clips.codes[clip]
+    def _text_to_motion(self, index: int, rng: np.random.Generator) -> Example:
+        pool, codes = self._motion(index)
+        lines, ticks = pool.lines(index), pool.ticks(index)
         if rng.random() < self.variation.crop:
             start, stop = _crop(len(codes), rng)
             lines = window_lines(lines, start // FRAMES_PER_TICK, -(-stop // FRAMES_PER_TICK))
@@ -125,27 +157,27 @@ class Mixture:
         weights = [0.0] * len(words) + example.weights
         return self._vary(Example(ids, weights, words), rng)
 
-    def _motion_to_text(self, rng: np.random.Generator) -> Example:
-        clips, clip, index = self._clip(rng)
-        lines, ticks, codes = clips.texts.lines(index), clips.texts.ticks(index), clips.codes[clip]
+    def _motion_to_text(self, index: int, rng: np.random.Generator) -> Example:
+        pool, codes = self._motion(index)
+        lines, ticks = pool.lines(index), pool.ticks(index)
         if rng.random() < self.variation.crop:
             start, stop = _crop(len(codes), rng)
             lines = window_lines(lines, start // FRAMES_PER_TICK, -(-stop // FRAMES_PER_TICK))
             codes = codes[start:stop]
             ticks = -(-len(codes) // FRAMES_PER_TICK)
-            lines = clip_lines(lines, ticks)
+        lines = clip_lines(lines, ticks)[:MAX_LINES]
         instruction, caption = self._instruction(rng), self._caption(lines, rng)
         return self.writer.motion_to_text(instruction, codes.tolist(), lines, ticks, caption)
 
-    def _clip(self, rng: np.random.Generator) -> tuple[ClipPool, int, int]:
+    def _motion(self, index: int) -> tuple[TextPool, Int[np.ndarray, " t"]]:
         if self.clips is None:
             raise ValueError("Tasks with motion need clips, got a mixture without.")
-        clip = self.clips.numbers[int(rng.integers(len(self.clips)))]
-        texts = self.clips.texts_of[clip]
-        return self.clips, clip, texts[int(rng.integers(len(texts)))]
+        pool = self.clips.texts
+        return pool, self.clips.codes[pool.samples[index].clip]
 
-    def _caption(self, lines: Sequence[Line], rng: np.random.Generator) -> list[int]:
-        return self.codec.encode(self.caption(lines, random.Random(int(rng.integers(2**32)))))
+    def _caption(self, lines: Sequence[Line], rng: np.random.Generator) -> list[list[int]]:
+        pieces = self.caption(lines, random.Random(int(rng.integers(2**32))))
+        return self.codec.encode_pieces(pieces)
 
     def _instruction(self, rng: np.random.Generator) -> list[int]:
         return self.codec.encode(INSTRUCTIONS[int(rng.integers(len(INSTRUCTIONS)))])

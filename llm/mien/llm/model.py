@@ -254,9 +254,11 @@ def _run_all(decoder: Decoder, composers: Sequence[Composer]) -> list[list[int]]
 
 
 def _per_text(seconds: float | Sequence[float | None] | None, count: int) -> list[float | None]:
-    each = (
-        [seconds] * count if seconds is None or isinstance(seconds, int | float) else list(seconds)
-    )
+    each: list[float | None]
+    if seconds is None or isinstance(seconds, int | float):
+        each = [seconds] * count
+    else:
+        each = list(seconds)
     if len(each) != count:
         raise ValueError(f"`seconds` needs one item a text ({count}), got {len(each)}.")
     for value in each:

@@ -59,6 +59,11 @@ class TextPool:
         piece, start, stop = self._places[index]
         return torch.from_numpy(np.array(self._words[piece][start:stop]))
 
+    def num_words(self, index: int) -> int:
+        """How many word vectors a text has."""
+        _, start, stop = self._places[index]
+        return stop - start
+
     def lines(self, index: int) -> tuple[Line, ...]:
         """Lines of a text's score."""
         return parse_lines(self.samples[index].score)

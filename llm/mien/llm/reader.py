@@ -25,7 +25,7 @@ from mien.llm.sequences import SequenceWriter
 from mien.llm.text_codec import TextCodec
 from mien.llm.vocabulary import MAX_TICKS, Vocabulary
 
-MAX_CAPTION_TOKENS = 96
+MAX_PIECE_TOKENS = 32
 MAX_CAPTION_LINES = 6
 JOIN_TICKS = 2
 
@@ -54,20 +54,17 @@ class Reader:
         """
         pieces = split_frames(len(codes))
         if len(pieces) == 1:
-            lines, hidden = yield from self._read_plan(codes)
-            caption = yield from self._read_caption(hidden)
-            return lines, caption
+            lines = yield from self._read_plan(codes)
+            return lines, (yield from self._read_caption(lines))
         found: tuple[Line, ...] = ()
         for start, stop in pieces:
-            lines, _ = yield from self._read_plan(codes[start:stop])
+            lines = yield from self._read_plan(codes[start:stop])
             found += shift_lines(lines, start // FRAMES_PER_TICK)
         merged = join_lines(found)
         caption = yield from self._caption_of(merged, ticks_of(len(codes) / FPS))
         return merged, caption
 
-    def _read_plan(
-        self, codes: Sequence[int]
-    ) -> Generator[Step, Tensor, tuple[tuple[Line, ...], Tensor]]:
+    def _read_plan(self, codes: Sequence[int]) -> Generator[Step, Tensor, tuple[Line, ...]]:
         vocabulary = self.vocabulary
         ticks = min(ticks_of(len(codes) / FPS), MAX_TICKS)
         grammar = PlanGrammar(vocabulary, "caption", ticks, min_lines=0)
@@ -77,20 +74,35 @@ class Reader:
             ids = torch.tensor(grammar.allowed(MAX_TICKS))
             pick = int(self.decoder.logits(hidden[0], ids).argmax()) if len(ids) > 1 else 0
             grammar.advance(int(ids[pick]))
-            hidden = yield Step(self._embed([int(ids[pick])]))
-        return tuple(grammar.lines), hidden
+            if not grammar.closed:
+                hidden = yield Step(self._embed([int(ids[pick])]))
+        return tuple(grammar.lines)
 
-    def _read_caption(self, hidden: Float[Tensor, "r d"]) -> Generator[Step, Tensor, str]:
+    def _read_caption(self, lines: Sequence[Line]) -> Generator[Step, Tensor, str]:
+        """Tell each line of the plan once, in order; the words and their ends are the model's."""
         end = self.vocabulary.control("end")
-        ids = torch.tensor([*range(self.codec.size), end])
+        marks = [self.vocabulary.line_ids(line)[:3] for line in lines]
+        stops = [row[0] for row in marks[1:]] + [end]
         caption: list[int] = []
-        while len(caption) < MAX_CAPTION_TOKENS:
-            token = int(ids[int(self.decoder.logits(hidden[0], ids).argmax())])
-            if token == end:
-                break
-            caption.append(token)
-            hidden = yield Step(self._embed([token]))
+        opening = [self.vocabulary.control("caption")]
+        for i, stop in enumerate(stops):
+            hidden = yield Step(self._embed(opening + (marks[i] if marks else [])))
+            opening = []
+            caption += yield from self._read_piece(hidden, stop)
         return self.codec.decode(caption)
+
+    def _read_piece(
+        self, hidden: Float[Tensor, "r d"], stop: int
+    ) -> Generator[Step, Tensor, list[int]]:
+        ids = torch.tensor([*range(self.codec.size), stop])
+        piece: list[int] = []
+        while len(piece) < MAX_PIECE_TOKENS:
+            token = int(ids[int(self.decoder.logits(hidden[0], ids).argmax())])
+            if token == stop:
+                break
+            piece.append(token)
+            hidden = yield Step(self._embed([token]))
+        return piece
 
     def _caption_of(self, lines: Sequence[Line], ticks: int) -> Generator[Step, Tensor, str]:
         """Caption the longest lines of a long motion as if it were as long as a window."""
@@ -99,9 +111,8 @@ class Reader:
         vocabulary = self.vocabulary
         given = SequenceWriter(vocabulary).describe_ids(self.codec.encode(self.instruction), ())
         plan = vocabulary.plan_ids(shrunk, min(ticks, MAX_TICKS))
-        ids = [*given, *plan, vocabulary.control("caption")]
-        hidden = yield Step(self._embed(ids), is_fresh=True)
-        return (yield from self._read_caption(hidden))
+        yield Step(self._embed([*given, *plan]), is_fresh=True)
+        return (yield from self._read_caption(shrunk))
 
     def _embed(self, ids: Sequence[int]) -> Float[Tensor, "n d"]:
         return self.decoder.embed(torch.tensor(list(ids), dtype=torch.long))

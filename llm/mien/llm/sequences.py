@@ -8,8 +8,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from mien.llm.plan import TICKS_PER_CLOCK, Line
-from mien.llm.vocabulary import Vocabulary
+from mien.llm.plan import TICKS_PER_CLOCK, Line, clip_lines
+from mien.llm.vocabulary import MAX_LINES, Vocabulary
 
 Task = Literal["text_to_plan", "text_to_motion", "motion_to_text", "plan_to_text"]
 TASKS: tuple[Task, ...] = get_args(Task)
@@ -98,9 +98,9 @@ class SequenceWriter:
         codes: Sequence[int],
         lines: Sequence[Line],
         ticks: int,
-        caption: Sequence[int] | None,
+        caption: Sequence[Sequence[int]],
     ) -> Example:
-        """An instruction, motion, its plan, then the caption (None stops at the plan)."""
+        """An instruction, motion, its plan, then the caption, one piece a line."""
         given = self.describe_ids(instruction, codes)
         example = self._captioned(given, lines, ticks, caption, learns_plan=True)
         hints = self.hints(example.ids, lines)
@@ -128,7 +128,11 @@ class SequenceWriter:
         return found
 
     def plan_to_text(
-        self, instruction: Sequence[int], lines: Sequence[Line], ticks: int, caption: Sequence[int]
+        self,
+        instruction: Sequence[int],
+        lines: Sequence[Line],
+        ticks: int,
+        caption: Sequence[Sequence[int]],
     ) -> Example:
         """An instruction, a given plan, then the caption."""
         given = self.describe_ids(instruction, ())
@@ -145,16 +149,20 @@ class SequenceWriter:
         given: list[int],
         lines: Sequence[Line],
         ticks: int,
-        caption: Sequence[int] | None,
+        caption: Sequence[Sequence[int]],
         learns_plan: bool,
     ) -> Example:
         plan, plan_weights = self._plan(lines, ticks, "caption", 0.0)
         if not learns_plan:
             plan_weights = [0.0] * len(plan)
-        tail = [] if caption is None else [*caption, self.vocabulary.control("end")]
-        caption_weight = CAPTION_WEIGHT if learns_plan else 1.0
-        weights = [0.0] * len(given) + plan_weights + [caption_weight] * len(tail)
-        return Example(given + plan + tail, weights)
+        ids, weights = given + plan, [0.0] * len(given) + plan_weights
+        weight = CAPTION_WEIGHT if learns_plan else 1.0
+        told = clip_lines(lines, ticks)[:MAX_LINES]
+        for i, piece in enumerate(caption):
+            marks = self.vocabulary.line_ids(told[i])[:3] if told else []
+            ids += [*marks, *piece]
+            weights += [weight if i else 0.0, 0.0, 0.0][: len(marks)] + [weight] * len(piece)
+        return Example([*ids, self.vocabulary.control("end")], [*weights, weight])
 
     def _prefixed(self, words: Tensor) -> tuple[list[int], list[float]]:
         return [self.vocabulary.control("word")] * len(words), [0.0] * len(words)

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from safetensors.torch import load_file, save_file
@@ -16,6 +16,8 @@ from torch import Tensor, nn
 
 from mien.llm.mixture import Mixture
 from mien.llm.network import PrefixedModel
+
+Precision = Literal["fp32", "bf16"]
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,7 @@ def train_stage(
     seed: int,
     report: Callable[[Progress], None] = lambda progress: None,
     stop_after: int | None = None,
+    precision: Precision = "fp32",
 ) -> list[float]:
     """Train what is trainable of a model, from its last checkpoint in `folder` if there is one.
 
@@ -92,13 +95,15 @@ def train_stage(
         seed: Of the batches.
         report: Told about every 50 steps.
         stop_after: Stop early after this many steps in all, as a killed run would.
+        precision: Of products of matrices; weights stay in fp32. Processors without bf16
+            instructions are many times slower with it.
 
     Returns:
         The loss of every step since the beginning of the stage.
     """
-    from accelerate import Accelerator  # type: ignore[import-untyped]
+    from accelerate import Accelerator
 
-    accelerator = Accelerator()
+    accelerator = Accelerator(mixed_precision="no" if precision == "fp32" else precision)
     prepared, optimizer = accelerator.prepare(model, _optimizer(model, schedule))
     losses = _load_checkpoint(accelerator.unwrap_model(prepared), optimizer, folder)
     prepared.train()

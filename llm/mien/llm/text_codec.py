@@ -49,6 +49,15 @@ class TextCodec:
         """Ids of a text, without special tokens."""
         return list(self._tokenizer.encode(text, add_special_tokens=False).ids)
 
+    def encode_pieces(self, pieces: Sequence[str]) -> list[list[int]]:
+        """Ids of a text given in pieces: those of the whole, parted where a piece begins."""
+        encoding = self._tokenizer.encode("".join(pieces), add_special_tokens=False)
+        ends = [sum(map(len, pieces[: i + 1])) for i in range(len(pieces))]
+        out: list[list[int]] = [[] for _ in pieces]
+        for token, (start, stop) in zip(encoding.ids, encoding.offsets, strict=True):
+            out[next(i for i, end in enumerate(ends) if max(start, stop - 1) < end)].append(token)
+        return out
+
     def decode(self, ids: Sequence[int]) -> str:
         """Text of ids."""
         return str(self._tokenizer.decode(list(ids))).strip()

@@ -5,7 +5,6 @@ import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors.torch import load_file, save_file
@@ -25,25 +24,34 @@ from mien.llm.prepare import (
     prepare_texts,
     train_codec,
 )
+from mien.llm.saving import save_pretrained, save_shell, write_card
 from mien.llm.sequences import SequenceWriter, Task
-from mien.llm.stage import Progress, Schedule, load_trainable, train_stage, trainable_state
-from mien.llm.storage import DIRECTIONS, FORMAT_VERSION, Direction
+from mien.llm.stage import (
+    Precision,
+    Progress,
+    Schedule,
+    load_trainable,
+    train_stage,
+    trainable_state,
+)
+from mien.llm.storage import DIRECTIONS, Direction
 from mien.llm.text_codec import TextCodec
 from mien.llm.vocabulary import Vocabulary
+from mien.llm.workers import my_part, once, share
 from mien.tokenizer import MotionTokenizer
 
 Report = Callable[[str, Progress], None]
 
 TEXT_SHARES: Mapping[Task, float] = {"text_to_plan": 0.8, "plan_to_text": 0.2}
 MIXED_SHARES: Mapping[Task, float] = {
-    "text_to_plan": 0.34,
-    "plan_to_text": 0.05,
-    "text_to_motion": 0.23,
-    "motion_to_text": 0.38,
+    "text_to_plan": 0.2,
+    "plan_to_text": 0.1,
+    "text_to_motion": 0.45,
+    "motion_to_text": 0.25,
 }
 ADAPTER_SHARES: Mapping[Direction, Mapping[Task, float]] = {
-    "text_to_motion": {"text_to_plan": 0.6, "text_to_motion": 0.4},
-    "motion_to_text": {"plan_to_text": 0.15, "motion_to_text": 0.85},
+    "text_to_motion": {"text_to_plan": 0.4, "text_to_motion": 0.6},
+    "motion_to_text": {"plan_to_text": 0.3, "motion_to_text": 0.7},
 }
 
 
@@ -65,8 +73,10 @@ class TrainLlmConfig:
         adapter: Steps of each adapter.
         rank: Of the adapters.
         variation: How samples are varied.
-        text_batch: Texts a step.
-        clip_batch: Clips a step.
+        text_batch: Texts a step, shared by the workers.
+        clip_batch: Clips a step, shared by the workers.
+        precision: Of products of matrices while training; "bf16" needs a processor with bf16
+            instructions.
         seed: Of weights and batches.
     """
 
@@ -78,12 +88,13 @@ class TrainLlmConfig:
     free_prompts: int = 9000
     text_size: int = 2048
     text: Schedule = field(default_factory=lambda: Schedule(2500, 1.5e-3))
-    mixed: Schedule = field(default_factory=lambda: Schedule(4500, 1.2e-3))
-    adapter: Schedule = field(default_factory=lambda: Schedule(300, 5e-4, warmup=30))
+    mixed: Schedule = field(default_factory=lambda: Schedule(7500, 1.2e-3, final=0.02))
+    adapter: Schedule = field(default_factory=lambda: Schedule(500, 5e-4, warmup=30, final=0.02))
     rank: int = 16
     variation: Variation = field(default_factory=Variation)
     text_batch: int = 48
-    clip_batch: int = 10
+    clip_batch: int = 12
+    precision: Precision = "fp32"
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -122,7 +133,7 @@ class Trainer:
         losses: dict[str, list[float]] = {}
         if foreign is None:
             losses |= self.pretrain(model)
-            _once(lambda: save_pretrained(model, self.vocabulary, self.codec, out))
+            once(lambda: save_pretrained(model, self.vocabulary, self.codec, out))
         for direction in DIRECTIONS:
             model = self._frozen(model)
             losses[direction] = self.adapt(model, direction, out)
@@ -154,7 +165,7 @@ class Trainer:
         learns_prefix = is_foreign and direction == "text_to_motion"
         adapted = attach_adapter(model, direction, self.config.rank, rows, learns_prefix)
         losses = self.run(direction, model, ADAPTER_SHARES[direction], self.config.adapter)
-        _once(lambda: save_adapter(adapted, direction, folder))
+        once(lambda: save_adapter(adapted, direction, folder))
         return losses
 
     def run(
@@ -175,8 +186,9 @@ class Trainer:
             folder,
             seed,
             lambda progress: self.report(stage, progress),
+            precision=self.config.precision,
         )
-        _once(lambda: _finish_stage(model, losses, folder))
+        once(lambda: _finish_stage(model, losses, folder))
         return losses
 
     def _mixture(self, shares: Mapping[Task, float]) -> Mixture:
@@ -186,8 +198,8 @@ class Trainer:
             self.texts,
             self.clips,
             shares,
-            self.config.text_batch,
-            self.config.clip_batch,
+            share(self.config.text_batch),
+            share(self.config.clip_batch),
             self.word_width,
             self.config.variation,
         )
@@ -213,6 +225,7 @@ def train_llm(
     config: TrainLlmConfig,
     report: Report = lambda stage, progress: None,
     prepared: Callable[[str], None] = lambda piece: None,
+    command: str = "",
 ) -> Path:
     """Train a language model on a corpus and save it; a killed run goes on where it was.
 
@@ -220,6 +233,7 @@ def train_llm(
         config: How.
         report: Told the stage and its progress, about every 50 steps.
         prepared: Told each piece of the corpus whose words or motion have been encoded.
+        command: What started this, for the card.
 
     Raises:
         ValueError: If there is no corpus, or the base has no fast tokenizer.
@@ -227,43 +241,56 @@ def train_llm(
     corpus = CorpusPieces(config.corpus)
     tokenizer = MotionTokenizer.load(config.tokenizer)
     work = config.out / "work/pieces"
-    folders = prepare_texts(corpus.pieces(), work, config.texts, prepared)
-    free = prepare_free_prompts(work / "free", config.free_prompts, config.seed)
-    codes = prepare_codes(corpus.pieces(), tokenizer, work, prepared)
+    _prepare(config, corpus, tokenizer, work, prepared)
+    folders = prepare_texts(corpus.pieces(), work, config.texts)
+    codes = prepare_codes(corpus.pieces(), tokenizer, work)
+    free = work / "free"
     codec, num_text = _codec(config)
     vocabulary = lexicon_vocabulary(Lexicon.default(), num_text, tokenizer.codebook_size)
     texts = TextPool([*folders, free, free])  # twice: they are few and unlike the rest
     clips = ClipPool(TextPool(folders), codes)
     trainer = Trainer(config, vocabulary, codec, texts, clips, report=report)
     losses = trainer.train_all()
-    made = {"corpus_hash": corpus.hash, "last_losses": {k: _tail(v) for k, v in losses.items()}}
+    made = {
+        "command": command,
+        "corpus_hash": corpus.hash,
+        "last_losses": {k: _tail(v) for k, v in losses.items()},
+    }
     card_model = new_model(vocabulary, trainer.word_width, config.seed, config.base)
-    write_card(config.out, card_model, config, made)
+    once(lambda: write_card(config.out, card_model, asdict(config), made))
     return config.out
+
+
+def _prepare(
+    config: TrainLlmConfig,
+    corpus: CorpusPieces,
+    tokenizer: MotionTokenizer,
+    work: Path,
+    prepared: Callable[[str], None],
+) -> None:
+    """Encode what is not encoded yet, each worker its part of the pieces."""
+    pieces = list(corpus.pieces())[my_part()]
+    prepare_texts(pieces, work, config.texts, prepared)
+    prepare_codes(pieces, tokenizer, work, prepared)
+    once(lambda: _prepare_shared(config, work))
+
+
+def _prepare_shared(config: TrainLlmConfig, work: Path) -> None:
+    """Make what belongs to no piece: prompts in free wording and the text tokenizer."""
+    prepare_free_prompts(work / "free", config.free_prompts, config.seed)
+    path = config.out / "work/tokenizer.json"
+    if config.base is None and not path.is_file():
+        train_codec(config.text_size, config.seed).save(path)
 
 
 def _codec(config: TrainLlmConfig) -> tuple[TextCodec, int]:
     """The text tokenizer and the number of embedding rows that stand before ours."""
     if config.base is None:
-        path = config.out / "work/tokenizer.json"
-        if not path.is_file():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            train_codec(config.text_size, config.seed).save(path)
-        codec = TextCodec.load(path)
+        codec = TextCodec.load(config.out / "work/tokenizer.json")
         return codec, codec.size
     model, tokenizer = load_base(config.base)
     codec = TextCodec(tokenizer)
     return codec, max(codec.size, model.get_input_embeddings().weight.shape[0])
-
-
-def _once(write: Callable[[], None]) -> None:
-    """Let the first of several workers write while the others wait."""
-    from accelerate import PartialState  # type: ignore[import-untyped]
-
-    state = PartialState()
-    if state.is_main_process:
-        write()
-    state.wait_for_everyone()
 
 
 def _finish_stage(model: PrefixedModel, losses: list[float], folder: Path) -> None:
@@ -278,51 +305,3 @@ def _finish_stage(model: PrefixedModel, losses: list[float], folder: Path) -> No
 def _tail(losses: list[float], count: int = 100) -> float:
     last = losses[-count:]
     return round(sum(last) / max(1, len(last)), 4)
-
-
-def save_pretrained(
-    model: PrefixedModel, vocabulary: Vocabulary, codec: TextCodec, folder: Path
-) -> None:
-    """Write base (half precision, without its tied head), prefix, codec and vocabulary."""
-    (folder / "base").mkdir(parents=True, exist_ok=True)
-    model.base.config.to_json_file(folder / "base/config.json")
-    state = {
-        name: value.detach().half().contiguous()
-        for name, value in model.base.state_dict().items()
-        if name != "lm_head.weight"
-    }
-    save_file(state, folder / "base/model.safetensors", {"format": "pt"})
-    save_shell(model, vocabulary, codec, folder)
-
-
-def save_shell(
-    model: PrefixedModel, vocabulary: Vocabulary, codec: TextCodec, folder: Path
-) -> None:
-    """Write all but the base: prefix, text tokenizer and vocabulary."""
-    folder.mkdir(parents=True, exist_ok=True)
-    prefix = {
-        name: value.detach().half().contiguous()
-        for name, value in model.prefix.state_dict().items()
-    }
-    save_file(prefix, folder / "prefix.safetensors")
-    vocabulary.save(folder / "vocabulary.json")
-    codec.save(folder / "tokenizer.json")
-
-
-def write_card(
-    folder: Path, model: PrefixedModel, config: TrainLlmConfig, made: Mapping[str, Any]
-) -> None:
-    """Write what the model is and what made it."""
-    first, last = model.prefix.project[0], model.prefix.project[2]
-    card = {
-        "format_version": FORMAT_VERSION,
-        "base": config.base,
-        "prefix": {
-            "word_width": first.in_features,
-            "hidden": first.out_features,
-            "width": last.out_features,
-        },
-        "config": json.loads(json.dumps(asdict(config), default=str)),
-        **made,
-    }
-    (folder / "card.json").write_text(json.dumps(card, indent=1) + "\n")

@@ -31,6 +31,7 @@ class AugmentConfig:
         babble: Random smooth curves added to random units.
         talk: Jaw and lips at syllable rate.
         turn: The head and the gaze turned by smooth random curves.
+        solo: One or two units alone come and go on a face at rest.
         hold: The window frozen at one frame.
     """
 
@@ -42,6 +43,7 @@ class AugmentConfig:
     babble: float = 0.08
     talk: float = 0.15
     turn: float = 0.1
+    solo: float = 0.1
     hold: float = 0.02
 
 
@@ -143,6 +145,17 @@ def _babble(rng: np.random.Generator, window: Curves) -> None:
     window[:, chosen] += rng.uniform(0.05, 0.6, count) * (curves + rng.uniform(-0.5, 1.0, count))
 
 
+def _solo(rng: np.random.Generator, window: Curves) -> None:
+    """Put one or two units on a face at rest: codes must exist for each of them alone."""
+    frames = len(window)
+    window[:, :_UNITS] = 0.0
+    for column in rng.choice(_BABBLED, size=int(rng.integers(1, 3)), replace=False):
+        start = int(rng.integers(0, frames // 2))
+        stop = int(rng.integers(start + 6, max(frames + 1, start + 7)))
+        bell = np.sin(np.pi * np.arange(stop - start) / (stop - start)) ** rng.uniform(0.2, 1.5)
+        window[start:stop, column] = rng.uniform(0.3, 1.0) * bell[: frames - start]
+
+
 def _turn(rng: np.random.Generator, window: Curves) -> None:
     frames = len(window)
     head = smooth_noise(rng, frames, 3, rng.uniform(0.3, 2.0)) + rng.normal(0.0, 0.7, 3)
@@ -185,6 +198,7 @@ def sample_window(
         (config.babble, _babble),
         (config.talk, _talk),
         (config.turn, _turn),
+        (config.solo, _solo),
     ):
         if happens(probability):
             disturb(rng, window)

@@ -10,6 +10,7 @@ from mien.tokenizer.parts import Held, Part, PartQuantizer, PartState
 from mien.tokenizer.vqvae import FrameDecoder, Reconstruction
 
 _DEGREES_MM = 0.4  # what a degree of head rotation is worth beside a millimetre of the face
+_EQUALIZE = 0.5  # 0 leaves components in proportion, 1 whitens them
 
 
 class PartCodec(FrameDecoder):
@@ -81,12 +82,26 @@ class PartCodec(FrameDecoder):
             stop = column + top.shape[1]
             self.feature_basis[columns, column:stop] = top.to(self.feature_basis)
             column += part.dim
+        self.feature_basis *= self._equalization(self.latents(features))
         latents = self.latents(features)
         self.spread.copy_(latents.square().mean(0).sqrt().clamp_min(1e-3))
         self.quantizer.fit(latents, self.latents(neutral))
 
+    def _equalization(self, latents: Float[Tensor, "n d"]) -> Float[Tensor, " d"]:
+        """Give factors that raise the weak components of each part towards its first.
+
+        By energy alone a wide jaw outweighs every lip, and no code is spent on a lowered corner.
+        """
+        sizes = latents.square().mean(0).sqrt().clamp_min(1e-4)
+        parts = torch.split(sizes, [part.dim for part in self.quantizer.parts])
+        return torch.cat([(part / part[0]).pow(-_EQUALIZE) for part in parts])
+
     def latents(self, features: Float[Tensor, "*b f"]) -> Float[Tensor, "*b d"]:
-        """Give the components of features, part after part, millimetres."""
+        """Give the components of features, part after part.
+
+        The first of each part is in millimetres (root of the weighted mean square over all
+        points); weaker ones are raised.
+        """
         return (features - self.feature_mean) @ self.feature_basis
 
     def tokens(self, features: Float[Tensor, "b t f"]) -> Int[Tensor, "b t"]:

@@ -15,7 +15,9 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from vector_quantize_pytorch import VectorQuantize
 
-_REFRESH = 2e-4  # mm^2 that waiting n frames is worth, times n^2: even a still part is renewed
+_REFRESH = (
+    2e-4  # squared latent that waiting n frames is worth, times n^2: even a still part is renewed
+)
 _FADE_FRAMES = 3.0  # of the decoder's view of how old a held code is
 
 
@@ -28,7 +30,7 @@ class Part:
         regions: Prefixes of the face points' regions; ("head",) is the head's rotation.
         units: Prefixes of head coefficients, for the coefficient twin.
         codes: Size of the codebook.
-        dim: Principal components that are coded.
+        dim: Principal components that are coded (at most; as many as the part has columns).
         gain: Factor on the part's squared error when parts compete.
     """
 
@@ -45,11 +47,11 @@ def face_parts() -> tuple[Part, ...]:
     lower = ("lips", "tongue", "jaw", "nasolabial", "cheek", "nose")
     mouth = ("jaw", "mouth", "cheekPuff", "nose", "tongue")
     return (
-        Part("mouth", lower, mouth, 416, 20, 1.0),
-        Part("brows", ("brow", "forehead"), ("brow",), 112, 6, 6.0),
-        Part("lids", ("lid", "eye_area"), ("eye", "cheekSquint"), 112, 8, 1.5),
-        Part("gaze", ("iris",), ("gaze",), 112, 4, 4.0),
-        Part("head", ("head",), ("head",), 272, 4, 1.0),
+        Part("mouth", lower, mouth, 512, 44, 1.5),
+        Part("brows", ("brow", "forehead"), ("brow",), 96, 12, 4.0),
+        Part("lids", ("lid", "eye_area"), ("eye", "cheekSquint"), 128, 16, 2.5),
+        Part("gaze", ("iris",), ("gaze",), 96, 4, 4.0),
+        Part("head", ("head",), ("head",), 192, 4, 0.6),
     )
 
 
@@ -74,7 +76,7 @@ class PartState(NamedTuple):
 class PartQuantizer(nn.Module):
     """Codebooks of parts, and the rule which of them speaks.
 
-    Latents are in millimetres (root of the weighted mean square over all points), part after part.
+    Latents are those of `PartCodec.latents`, part after part.
 
     Args:
         parts: Name, size and width of each.

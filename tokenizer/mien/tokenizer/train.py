@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from accelerate import Accelerator  # type: ignore[import-untyped]
-from accelerate.utils import set_seed  # type: ignore[import-untyped]
+from accelerate import Accelerator
+from accelerate.utils import set_seed
 from torch import Tensor, nn
 from tqdm import tqdm
 
