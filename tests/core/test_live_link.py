@@ -104,6 +104,24 @@ def test_a_motion_comes_back_at_any_rate(fps: float, tmp_path: Path) -> None:
         torch.testing.assert_close(getattr(back, name), getattr(motion, name), rtol=0, atol=5e-7)
 
 
+def unreal_times(timecodes: list[str]) -> list[float]:
+    """Seconds as Unreal's LiveLinkFaceImporter reads them: it knows 30 and 60 fps alone."""
+    parts = [[float(part) for part in code.split(":")] for code in timecodes]
+    rate = 60 if max(part[3] for part in parts) > 30 else 30
+    return [h * 3600 + m * 60 + s + f / rate for h, m, s, f in parts]
+
+
+@pytest.mark.parametrize("seconds", [0.6, 1.0, 3.0, 65.0])
+@pytest.mark.parametrize("fps", [10.0, 24.0, 25.0, 29.97, 30.0, 50.0, 59.94, 60.0, 120.0])
+def test_unreal_reads_our_timecodes_as_the_same_times(fps: float, seconds: float) -> None:
+    count = int(seconds * fps) + 1
+    codes = format_timecodes(count, fps)
+    np.testing.assert_allclose(unreal_times(codes), np.arange(count) / fps, rtol=0, atol=2e-5)
+    found = frame_times(codes)
+    assert found.fps == pytest.approx(fps, rel=1e-3)
+    assert np.array_equal(found.frames, np.arange(count))
+
+
 def test_what_is_written_has_the_apps_own_header(shared: Path, tmp_path: Path) -> None:
     write_live_link(Motion.rest(2), tmp_path / "motion.csv")
     ours = (tmp_path / "motion.csv").read_text().splitlines()

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 __all__ = ["fill_gaps"]
 
 MAX_GAP_SECONDS = 10.0
+MAX_FRAMES = 1_000_000  # over four hours at 60 frames a second
 _LOGGER = logging.getLogger(__name__)
 
 
@@ -25,7 +26,8 @@ def fill_gaps(
         fps: To tell how long a gap is.
 
     Raises:
-        ValueError: If frame numbers fall, or jump further than `MAX_GAP_SECONDS`.
+        ValueError: If frame numbers fall, or jump further than `MAX_GAP_SECONDS`, or there would
+            be more than `MAX_FRAMES`.
     """
     steps = np.diff(frames)
     if np.any(steps < 0):
@@ -42,15 +44,16 @@ def fill_gaps(
         )
     if np.all(steps == 1):
         return values
+    count = int(frames[-1] - frames[0]) + 1
+    if count > MAX_FRAMES:
+        raise ValueError(f"At most {MAX_FRAMES:,} frames are read, got {count:,} with the gaps.")
     is_last = np.append(steps > 0, True)
     _report(steps)
-    values, frames = values[is_last], frames[is_last]
-    wanted = np.arange(frames[0], frames[-1] + 1)
-    stop = np.searchsorted(frames, wanted)
-    start = np.maximum(stop - 1, 0)
-    span = np.maximum(frames[stop] - frames[start], 1)
-    fraction = ((wanted - frames[start]) / span)[:, None]
-    filled: NDArray[np.float64] = values[start] * (1 - fraction) + values[stop] * fraction
+    values, frames = values[is_last], frames[is_last] - frames[0]
+    wanted = np.arange(count)
+    filled = np.empty((count, values.shape[1]))
+    for column in range(values.shape[1]):  # one at a time, for memory
+        filled[:, column] = np.interp(wanted, frames, values[:, column])
     return filled
 
 

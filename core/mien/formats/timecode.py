@@ -153,15 +153,17 @@ def _standard_fps(measured: float, nominal: float, num_steps: int) -> float:
 
 
 def format_timecodes(num_frames: int, fps: float) -> list[str]:
-    """Timecodes from zero for `num_frames` frames at `fps`; `frame_times` reads `fps` back."""
-    rate = max(1, round(fps))
-    times = np.arange(num_frames) / fps + 1e-9
-    seconds = np.floor(times).astype(np.int64)
-    fields = (times - seconds) * rate
+    """Timecodes from zero for `num_frames` frames at `fps`; `frame_times` reads `fps` back.
+
+    Unreal's importer takes the frame field for sixtieths of a second where one passes 30, for
+    thirtieths elsewhere, and knows no other rates. So the field counts sixtieths, with
+    thousandths, at all rates; thirtieths in takes at 30 of more than a second, as the app's own.
+    """
+    rate = 30 if round(fps) == 30 and num_frames > 30 else 60
     codes = []
-    for second, field in zip(seconds.tolist(), fields.tolist(), strict=True):
-        hours, minutes = second // 3600 % 24, second // 60 % 60
-        whole = min(int(field), rate - 1)
-        thousandths = min(int((field - whole) * 1000), 999)
-        codes.append(f"{hours:02}:{minutes:02}:{second % 60:02}:{whole:02}.{thousandths:03}")
+    for index in range(num_frames):
+        seconds, thousandths = divmod(round(index * rate * 1000 / fps), rate * 1000)
+        minutes, hours = seconds // 60 % 60, seconds // 3600 % 24
+        field = f"{thousandths // 1000:02}.{thousandths % 1000:03}"
+        codes.append(f"{hours:02}:{minutes:02}:{seconds % 60:02}:{field}")
     return codes
