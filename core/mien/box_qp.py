@@ -6,8 +6,7 @@ from torch import Tensor
 
 __all__ = ["solve_box_qp"]
 
-_STEPS = (1.0, 0.5, 0.2, 0.05)
-_STILL = 1e-5
+_SHORTER = (0.5, 0.2, 0.05)
 
 
 def solve_box_qp(
@@ -17,11 +16,13 @@ def solve_box_qp(
     lower: Float[Tensor, " p"],
     upper: Float[Tensor, " p"],
     num_iterations: int = 8,
+    tolerance: float = 1e-5,
 ) -> Float[Tensor, "t p"]:
     r"""The `x` in the box that makes :math:`x^T H x / 2 - b^T x` least, by projected Newton steps.
 
-    Each step solves for the parameters that are not held at a bound, clips, and keeps the best of
-    a few step lengths, so that the value never rises.
+    Each step solves for the parameters that are not held at a bound and clips; a problem whose
+    value would rise takes a shorter step. Where that gets stuck, one parameter after the other
+    is set to its best. Problems that have arrived leave the batch.
 
     Args:
         hessian: Positive definite.
@@ -29,51 +30,95 @@ def solve_box_qp(
         start: Where to begin; clipped to the box.
         lower: Bounds, shared by all problems.
         upper: Not below `lower`.
-        num_iterations: At most so many steps; it stops when nothing moves.
+        num_iterations: At most so many steps.
+        tolerance: A problem has arrived when no parameter moves by more.
 
     Source:
         Bertsekas 1982, "Projected Newton methods for optimization problems with simple
         constraints".
     """
     solution = start.clamp(lower, upper)
+    rows = torch.arange(len(start), device=start.device)
+    gradient = _times(hessian, solution) - linear
     for _ in range(num_iterations):
-        gradient = torch.einsum("tpq,tq->tp", hessian, solution) - linear
-        is_held = ((solution <= lower) & (gradient > 0)) | ((solution >= upper) & (gradient < 0))
-        step = _newton_step(hessian, gradient, is_held)
-        moved = _best(hessian, linear, solution, step, lower, upper)
-        change = (moved - solution).abs().amax()
-        solution = moved
-        if float(change) < _STILL:
+        current = solution[rows]
+        step = _newton_step(hessian, gradient, _held(current, gradient, lower, upper))
+        moved, bent = _descend(hessian, gradient, current, step, lower, upper)
+        current, gradient = current + moved, gradient + bent
+        is_stuck = (moved.abs().amax(1) <= tolerance) & (
+            _unsettled(hessian, current, gradient, lower, upper) > tolerance
+        )
+        if bool(is_stuck.any()):
+            swept = _sweep(hessian[is_stuck], current[is_stuck], gradient[is_stuck], lower, upper)
+            current[is_stuck], gradient[is_stuck] = swept
+        solution[rows] = current
+        goes_on = is_stuck | (moved.abs().amax(1) > tolerance)
+        if not bool(goes_on.any()):
             break
+        if not bool(goes_on.all()):
+            rows, gradient, hessian = rows[goes_on], gradient[goes_on], hessian[goes_on]
     return solution
+
+
+def _times(hessian: Tensor, points: Tensor) -> Tensor:
+    return torch.bmm(hessian, points[..., None])[..., 0]
+
+
+def _held(points: Tensor, gradient: Tensor, lower: Tensor, upper: Tensor) -> Tensor:
+    """Which parameters press against a bound."""
+    return ((points <= lower) & (gradient > 0)) | ((points >= upper) & (gradient < 0))
 
 
 def _newton_step(hessian: Tensor, gradient: Tensor, is_held: Tensor) -> Tensor:
     """The full step of the free parameters; held ones stay."""
     free = (~is_held).to(hessian)
-    masked = hessian * free[:, :, None] * free[:, None, :] + torch.diag_embed(1 - free)
+    masked = hessian * (free[:, :, None] * free[:, None, :])
+    masked.diagonal(dim1=1, dim2=2).add_(1 - free)
     factor = torch.linalg.cholesky(masked)
     step: Tensor = -torch.cholesky_solve((gradient * free)[..., None], factor)[..., 0]
     return step
 
 
-def _best(
-    hessian: Tensor, linear: Tensor, start: Tensor, step: Tensor, lower: Tensor, upper: Tensor
+def _descend(
+    hessian: Tensor, gradient: Tensor, start: Tensor, step: Tensor, lower: Tensor, upper: Tensor
+) -> tuple[Tensor, Tensor]:
+    """A clipped step that raises no problem's value, and what it adds to the gradient."""
+    moved = (start + step).clamp(lower, upper) - start
+    bent = _times(hessian, moved)
+    rises = _change(gradient, moved, bent) > 0
+    for length in _SHORTER:
+        if not bool(rises.any()):
+            return moved, bent
+        rows = rises.nonzero()[:, 0]
+        shorter = (start[rows] + length * step[rows]).clamp(lower, upper) - start[rows]
+        moved[rows] = shorter
+        bent[rows] = _times(hessian[rows], shorter)
+        rises = rises.index_put((rows,), _change(gradient[rows], shorter, bent[rows]) > 0)
+    still = rises[:, None]
+    return moved.masked_fill(still, 0.0), bent.masked_fill(still, 0.0)
+
+
+def _unsettled(
+    hessian: Tensor, points: Tensor, gradient: Tensor, lower: Tensor, upper: Tensor
 ) -> Tensor:
-    """Each problem's best point along its clipped step, `start` included."""
-    best, least = start, _value(hessian, linear, start)
-    for length in _STEPS:
-        tried = (start + length * step).clamp(lower, upper)
-        value = _value(hessian, linear, tried)
-        is_better = value < least
-        best = torch.where(is_better[:, None], tried, best)
-        least = torch.where(is_better, value, least)
-        has_stopped = (tried - start).abs().amax(1) < _STILL
-        if bool((is_better | has_stopped).all()):
-            break
-    return best
+    """How far any one parameter, moved alone, is from its best."""
+    alone = points - gradient / hessian.diagonal(dim1=1, dim2=2)
+    return (alone.clamp(lower, upper) - points).abs().amax(1)
 
 
-def _value(hessian: Tensor, linear: Tensor, point: Tensor) -> Tensor:
-    curved = torch.einsum("tpq,tq->tp", hessian, point)
-    return ((0.5 * curved - linear) * point).sum(-1)
+def _sweep(
+    hessian: Tensor, points: Tensor, gradient: Tensor, lower: Tensor, upper: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Set one parameter after the other to its best; the gradient goes along."""
+    points, gradient = points.clone(), gradient.clone()
+    for index in range(points.shape[1]):
+        best = points[:, index] - gradient[:, index] / hessian[:, index, index]
+        move = best.clamp(lower[index], upper[index]) - points[:, index]
+        points[:, index] += move
+        gradient += hessian[:, index] * move[:, None]
+    return points, gradient
+
+
+def _change(gradient: Tensor, moved: Tensor, bent: Tensor) -> Tensor:
+    """How much a move changes the value."""
+    return ((gradient + 0.5 * bent) * moved).sum(-1)

@@ -14,10 +14,14 @@ from mien.rotations import rotmat_to_rotvec
 
 __all__ = ["FitResult", "fit"]
 
-_CHUNK = 64
+_CHUNK = 256
+_ARRIVED = 5e-4  # a frame whose parameters move less is done
+_FINE, _ROUGH = 1e-4, 1e-2  # the first step only needs to come near
 _JAW = ((-0.1, 0.7, 0.3), (-0.2, 0.2, 0.03), (-0.2, 0.2, 0.03))  # lowest, highest, prior's spread
 _EYE = ((-0.8, 0.8, 0.3), (-0.9, 0.9, 0.3), (-0.2, 0.2, 0.03))
 _EXPR_SPREAD = 0.5
+_SIDES_APART = 0.5  # prior's spread of left against right, by expression
+_EYES_APART = 0.15  # radians
 _UNNAMED_BOUNDS = (-4.0, 4.0)
 _UNITS_PER_SECOND = 10.0  # a blink closes in a tenth of a second
 
@@ -51,7 +55,8 @@ def fit(
     """The motion of a head whose face points come nearest to given ones.
 
     Regularised least squares by Gauss-Newton over expression, jaw and eyes, within bounds, all
-    frames at once; parameters that the points do not tell stay near zero and change slowly.
+    frames at once; parameters that the points do not tell stay near zero, change slowly, and are
+    alike on both sides.
 
     Args:
         head: A head that carries face points.
@@ -71,12 +76,8 @@ def fit(
     basis = PointBasis(head, shape, points)
     _check(points, basis.num_points)
     problem = _Problem(head, basis, fps, expr_bounds, noise_mm)
-    parameters = points.new_zeros(len(points), basis.num_expr + NUM_POSE)
     with torch.no_grad():
-        for _ in range(num_iterations):
-            before, parameters = parameters, problem.improve(parameters, points)
-            if float((parameters - before).abs().max()) < 1e-5:
-                break
+        parameters = problem.solve(points, num_iterations)
         motion = _motion(head, parameters, head_rotmat, fps, shape)
         distance_mm = problem.distance(parameters, points) * (basis.ipd * 1000)
     regions = head.require_points().regions
@@ -101,22 +102,51 @@ class _Problem:
         rows = [(lowest, highest, _EXPR_SPREAD)] * basis.num_expr + [*_JAW, *_EYE, *_EYE]
         self.lower, self.upper, spread = like.new_tensor(rows).T.contiguous()
         noise = noise_mm / 1000 / basis.ipd
-        self.stay = (noise / spread) ** 2
+        self.prior = torch.diag((noise / spread) ** 2)
+        for left, right, apart in _sides(head.expr_names, basis.num_expr):
+            pull = (noise / apart) ** 2
+            self.prior[[left, right], [left, right]] += pull
+            self.prior[[left, right], [right, left]] -= pull
         self.smooth = (noise / (_UNITS_PER_SECOND / fps)) ** 2 * (_EXPR_SPREAD / spread) ** 2
 
-    def improve(self, parameters: Tensor, points: Tensor) -> Tensor:
-        """One Gauss-Newton step of every frame."""
-        improved = []
-        beside, count = _neighbors(parameters)
-        for first in range(0, len(points), _CHUNK):
-            part = slice(first, first + _CHUNK)
-            now = parameters[part]
-            hessian, slope = self.basis.normal_equations(now, points[part])
-            linear = slope + torch.einsum("tpq,tq->tp", hessian, now)
-            hessian = hessian + torch.diag_embed(self.stay + self.smooth * count[part])
-            linear = linear + self.smooth * beside[part]
-            improved.append(solve_box_qp(hessian, linear, now, self.lower, self.upper))
-        return torch.cat(improved)
+    def solve(self, points: Tensor, num_iterations: int) -> Tensor:
+        """The parameters of every frame, `[T, P]`; frames that have arrived stay."""
+        parameters = self._start(points)
+        rows = torch.arange(len(points), device=points.device)
+        for _ in range(num_iterations - 1):
+            beside, count = _neighbors(parameters)
+            step = parameters.new_zeros(len(points))
+            for part in rows.split(_CHUNK):
+                now = parameters[part]
+                better = self._improve(now, points[part], beside[part], count[part])
+                parameters[part] = better
+                step[part] = (better - now).abs().amax(1)
+            rows = (step > _ARRIVED).nonzero()[:, 0]
+            if not len(rows):
+                break
+        return parameters
+
+    def _start(self, points: Tensor) -> Tensor:
+        """One step from rest, where all frames share their slopes."""
+        hessian, project = self.basis.at_rest()
+        hessian = hessian + self.prior
+        found = []
+        for part in points.split(_CHUNK):
+            linear = part.flatten(1) @ project
+            zero = torch.zeros_like(linear)
+            shared = hessian.expand(len(part), -1, -1)
+            found.append(
+                solve_box_qp(shared, linear, zero, self.lower, self.upper, tolerance=_ROUGH)
+            )
+        return torch.cat(found)
+
+    def _improve(self, now: Tensor, points: Tensor, beside: Tensor, count: Tensor) -> Tensor:
+        """One Gauss-Newton step of some frames."""
+        hessian, slope = self.basis.normal_equations(now, points)
+        linear = slope + torch.bmm(hessian, now[..., None])[..., 0] + self.smooth * beside
+        hessian += self.prior
+        hessian.diagonal(dim1=1, dim2=2).add_(self.smooth * count)
+        return solve_box_qp(hessian, linear, now, self.lower, self.upper, tolerance=_FINE)
 
     def distance(self, parameters: Tensor, points: Tensor) -> Tensor:
         """How far each point is from its fitted place, interpupillary distances, `[T, K]`."""
@@ -126,6 +156,20 @@ class _Problem:
             offset = self.basis.evaluate(parameters[part]) - points[part]
             distances.append(torch.linalg.vector_norm(offset, dim=-1))
         return torch.cat(distances)
+
+
+def _sides(expr_names: tuple[str, ...], num_expr: int) -> list[tuple[int, int, float]]:
+    """Parameters that belong together, left and right, and how far apart they tend to be."""
+    place = {name: index for index, name in enumerate(expr_names)}
+    pairs = [
+        (index, place[name.removesuffix("Left") + "Right"], _SIDES_APART)
+        for name, index in place.items()
+        if name.endswith("Left") and name.removesuffix("Left") + "Right" in place
+    ]
+    sideways = {"jawLeft", "mouthLeft"}  # these two exclude each other
+    pairs = [pair for pair in pairs if expr_names[pair[0]] not in sideways]
+    eyes = num_expr + 3
+    return pairs + [(eyes + axis, eyes + 3 + axis, _EYES_APART) for axis in (0, 1)]
 
 
 def _neighbors(parameters: Tensor) -> tuple[Tensor, Tensor]:

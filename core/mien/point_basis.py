@@ -8,13 +8,12 @@ where each `q` is linear in the expression and in the pose features `R - I`. It 
 function as `mien.face_points.PointModel`, with derivatives that cost little.
 """
 
-from dataclasses import dataclass
-
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
 from mien.head import Head
+from mien.point_groups import JointReach, PointGroup
 from mien.rotations import rotvec_to_rotmat
 
 __all__ = ["NUM_POSE", "PointBasis"]
@@ -24,16 +23,6 @@ NUM_POSE = 9
 
 _FIRST_MOVING = 2  # global and neck stay where they are: points live in the head's own frame
 _SMALL_SQUARED = 1e-6
-
-
-@dataclass(frozen=True, eq=False)
-class _Group:
-    """What one joint carries: some points' weighted positions about it."""
-
-    point_ids: Int[Tensor, " n"]
-    rest: Float[Tensor, "n 3"]
-    by_expr: Float[Tensor, "n 3 e"]
-    by_pose: Float[Tensor, "n 3 27"]
 
 
 class PointBasis:
@@ -82,37 +71,66 @@ class PointBasis:
                 )
             )
         self.still = self._gather(rest, expr, pose, keep_all=True)
-        self.moving = tuple(moving)
         neutral = self._per_point(share[:, None] * vertices) / self.ipd
         self.still.rest.sub_(neutral)
         self.weights = points.loss_weights.to(like)
+        self._reaches = JointReach.all(self.still, moving, self.weights)
+        self.moving = tuple(reach.group for reach in self._reaches)
         self._fixed, self._pairs = self._products()
 
     def _per_point(self, corners: Tensor) -> Tensor:
-        return corners.reshape(self.num_points, 3, *corners.shape[1:]).sum(1)
+        """The sum over corners, axis first, `[3, K, ...]`."""
+        by_corner = corners.reshape(self.num_points, 3, *corners.shape[1:])
+        return by_corner.sum(1).transpose(0, 1)
 
-    def _gather(self, rest: Tensor, expr: Tensor, pose: Tensor, keep_all: bool) -> _Group:
+    def _gather(self, rest: Tensor, expr: Tensor, pose: Tensor, keep_all: bool) -> PointGroup:
         rest, expr, pose = (self._per_point(each) / self.ipd for each in (rest, expr, pose))
-        moves = rest.abs().sum(-1) + expr.abs().sum((-1, -2)) > 0
+        moves = (rest != 0).any(0) | (expr != 0).any(-1).any(0)
         ids = torch.arange(self.num_points, device=rest.device)
         if not keep_all:
             ids = ids[moves]
-        return _Group(ids, rest[ids], expr[ids], pose[ids])
+        return PointGroup.of(ids, rest[:, ids].contiguous(), expr[:, ids], pose[:, ids])
 
     def evaluate(self, parameters: Float[Tensor, "t p"]) -> Float[Tensor, "t k 3"]:
         """The points' displacements at some parameters (see `normal_equations`)."""
-        expr, rotmats, features = self._split(parameters)
-        posed = _carried(self.still, expr, features)
+        rotmats, arms, posed = self._carry(parameters)
         for joint, group in enumerate(self.moving):
-            turned = _carried(group, expr, features) @ rotmats[:, joint].transpose(-1, -2)
-            posed = posed.index_add(1, group.point_ids, turned)
-        return posed
+            posed = posed.index_add(2, group.point_ids, rotmats[:, joint] @ arms[joint])
+        return posed.mT
 
-    def _split(self, parameters: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Expression, rotation matrices and pose features."""
+    def _carry(self, parameters: Tensor) -> tuple[Tensor, list[Tensor], Tensor]:
+        """The rotations, what each is to turn, and the still part, `[T, 3, K]`."""
+        expr = parameters[:, : self.num_expr]
         rotmats = rotvec_to_rotmat(parameters[:, self.num_expr :].reshape(-1, 3, 3))
         features = (rotmats - torch.eye(3).to(rotmats)).flatten(1)
-        return parameters[:, : self.num_expr], rotmats, features
+        arms = [group.carried(expr, features) for group in self.moving]
+        return rotmats, arms, self.still.carried(expr, features)
+
+    def at_rest(self) -> tuple[Float[Tensor, "p p"], Float[Tensor, "k3 p"]]:
+        r"""At zero parameters, :math:`J^T W J` and :math:`W J`, the same for every frame."""
+        zero = self.weights.new_zeros(1, self.num_expr + NUM_POSE)
+        hessian, _ = self.normal_equations(zero, self.weights.new_zeros(1, self.num_points, 3))
+        slopes = self.weights.new_zeros(3, self.num_points, zero.shape[1])
+        for group in (self.still, *self.moving):
+            slopes[:, group.point_ids, : self.num_expr] += group.by_expr
+        rotmats, arms, _ = self._carry(zero)
+        for reach, by_joint in zip(
+            self._reaches, self._pose_slopes(zero, rotmats, arms), strict=True
+        ):
+            first = self.num_expr + 3 * reach.joint
+            slopes[:, reach.group.point_ids, first : first + 3] = by_joint[0].permute(1, 2, 0)
+        weighted = slopes * self.weights[:, None]
+        return hessian[0], weighted.transpose(0, 1).reshape(-1, zero.shape[1])
+
+    def _pose_slopes(
+        self, parameters: Tensor, rotmats: Tensor, arms: list[Tensor]
+    ) -> list[Tensor]:
+        rotvecs = parameters[:, self.num_expr :].reshape(-1, 3, 3)
+        turns = _turn_derivatives(rotvecs, rotmats)
+        return [
+            reach.slopes(rotmats, turns[:, reach.joint], arms[reach.joint])
+            for reach in self._reaches
+        ]
 
     def normal_equations(
         self, parameters: Float[Tensor, "t p"], points: Float[Tensor, "t k 3"]
@@ -120,68 +138,70 @@ class PointBasis:
         r"""Gauss-Newton's :math:`J^T W J` and :math:`J^T W (points - posed)`.
 
         The expression's own block is a sum over entries of the rotations of matrices that never
-        change, so the slopes by expression are never formed.
+        change, so the slopes by expression are never formed; a joint's slopes are formed where it
+        moves points.
 
         Args:
             parameters: Expression, then the rotation vectors of jaw, left eye and right eye.
             points: Where the points should be.
         """
-        expr, rotmats, features = self._split(parameters)
-        rotvecs = parameters[:, self.num_expr :].reshape(-1, 3, 3)
-        turns = _turn_derivatives(rotvecs, rotmats)  # [T, joint, 9 entries of dR, 3 parameters]
-        posed, slopes = self._linearize_pose(expr, rotmats, features, turns)
-        missing = (points - posed)[..., None]
-        weighted = torch.cat([slopes, missing], dim=-1) * self.weights[:, None, None]
-        against_expr = self._against_expr(rotmats, weighted)  # [T, E, 10]
-        against_pose = slopes.flatten(1, 2).transpose(1, 2) @ weighted.flatten(1, 2)
-        hessian = posed.new_empty(len(expr), self.num_expr + NUM_POSE, self.num_expr + NUM_POSE)
+        rotmats, arms, posed = self._carry(parameters)
+        missing = points.mT - posed
+        for joint, group in enumerate(self.moving):
+            missing.index_add_(2, group.point_ids, rotmats[:, joint] @ arms[joint], alpha=-1)
+        missing *= self.weights
+        slopes = self._pose_slopes(parameters, rotmats, arms)
+        hessian = parameters.new_zeros(len(parameters), *2 * [parameters.shape[1]])
         hessian[:, : self.num_expr, : self.num_expr] = self._expr_block(rotmats)
-        hessian[:, : self.num_expr, self.num_expr :] = against_expr[..., :-1]
-        hessian[:, self.num_expr :, : self.num_expr] = against_expr[..., :-1].transpose(1, 2)
-        hessian[:, self.num_expr :, self.num_expr :] = against_pose[..., :-1]
-        return hessian, torch.cat([against_expr[..., -1], against_pose[..., -1]], dim=1)
+        self._fill_pose_blocks(hessian, rotmats, slopes)
+        slope = [self._slope_by_expr(rotmats, missing)]
+        for reach, by_joint in zip(self._reaches, slopes, strict=True):
+            wanted = missing[..., reach.group.point_ids].flatten(1)[..., None]
+            slope.append((by_joint.flatten(2) @ wanted)[..., 0])
+        return hessian, torch.cat(slope, dim=1)
 
-    def _linearize_pose(
-        self, expr: Tensor, rotmats: Tensor, features: Tensor, turns: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """The points, and their change per pose parameter, `[T, K, 3, 9]`."""
-        posed = _carried(self.still, expr, features)
-        slopes = _by_turns(self.still.by_pose, turns)
+    def _slope_by_expr(self, rotmats: Tensor, missing: Tensor) -> Tensor:
+        found = missing.flatten(1) @ self.still.by_expr.flatten(0, 1)
         for joint, group in enumerate(self.moving):
-            carried = _carried(group, expr, features)
-            rotmat = rotmats[:, joint]
-            posed = posed.index_add(1, group.point_ids, carried @ rotmat.transpose(-1, -2))
-            inner = _by_turns(group.by_pose, turns)
-            outer = torch.einsum("tab,tnbp->tnap", rotmat, inner)
-            own = turns[:, joint].reshape(-1, 3, 3, 3)
-            outer[..., 3 * joint : 3 * joint + 3] += torch.einsum("tabp,tnb->tnap", own, carried)
-            slopes.index_add_(1, group.point_ids, outer)
-        return posed, slopes
-
-    def _against_expr(self, rotmats: Tensor, columns: Tensor) -> Tensor:
-        """The slopes by expression, transposed, times some columns, `[T, E, C]`."""
-        found = _times(self.still.by_expr, columns)
-        for joint, group in enumerate(self.moving):
-            picked = columns[:, group.point_ids]
-            turned = torch.einsum("tab,tnac->tnbc", rotmats[:, joint], picked)
-            found = found + _times(group.by_expr, turned)
+            turned = rotmats[:, joint].mT @ missing[..., group.point_ids]
+            found = found + turned.flatten(1) @ group.by_expr.flatten(0, 1)
         return found
+
+    def _fill_pose_blocks(self, hessian: Tensor, rotmats: Tensor, slopes: list[Tensor]) -> None:
+        """Set the rows and columns of jaw and eyes, in place."""
+        for reach in self._reaches:
+            mine = self._columns(reach.joint)
+            weighted = slopes[reach.joint] * reach.weights
+            block = reach.against_expr(rotmats, weighted)
+            hessian[:, mine, : self.num_expr] = block
+            hessian[:, : self.num_expr, mine] = block.mT
+            own = slopes[reach.joint].flatten(2)
+            hessian[:, mine, mine] = weighted.flatten(2) @ own.mT
+            for other, (here, there) in reach.shared.items():
+                its = self._columns(other)
+                theirs = slopes[other][..., there].flatten(2)
+                block = weighted[..., here].flatten(2) @ theirs.mT
+                hessian[:, mine, its] = block
+                hessian[:, its, mine] = block.mT
+
+    def _columns(self, joint: int) -> slice:
+        return slice(self.num_expr + 3 * joint, self.num_expr + 3 * joint + 3)
 
     def _products(self) -> tuple[Tensor, dict[tuple[int, int], Tensor]]:
         """What `_expr_block` sums: the constant part, and the parts by pair of joints."""
         spread = []
         for group in (self.still, *self.moving):
             full = torch.zeros_like(self.still.by_expr)
-            spread.append(full.index_add(0, group.point_ids, group.by_expr))
+            spread.append(full.index_add(1, group.point_ids, group.by_expr))
         fixed = self.weights.new_zeros(self.num_expr, self.num_expr)
         pairs = {}
         for first, left in enumerate(spread):
-            weighted = left * self.weights[:, None, None]
-            fixed = fixed + torch.einsum("kae,kaf->ef", weighted, left)
+            weighted = left * self.weights[:, None]
+            fixed = fixed + torch.einsum("ake,akf->ef", weighted, left)
             for second in range(first + 1, len(spread)):
-                product = torch.einsum("kae,kbf->abef", weighted, spread[second])
+                product = torch.einsum("ake,bkf->abef", weighted, spread[second])
                 if bool(product.any()):
-                    pairs[first, second] = product.reshape(9, -1)
+                    pairs[first, second] = (product + product.mT).reshape(9, -1)
         return fixed, pairs
 
     def _expr_block(self, rotmats: Tensor) -> Tensor:
@@ -189,38 +209,13 @@ class PointBasis:
         for (first, second), product in self._pairs.items():
             relative = rotmats[:, second - 1]
             if first > 0:
-                relative = rotmats[:, first - 1].transpose(-1, -2) @ relative
-            part = (relative.flatten(1) @ product).reshape(block.shape)
-            block = block + part + part.transpose(1, 2)
+                relative = rotmats[:, first - 1].mT @ relative
+            block = block + (relative.flatten(1) @ product).reshape(block.shape)
         return block
 
 
-def _carried(group: _Group, expr: Tensor, features: Tensor) -> Tensor:
-    by_expr = expr @ group.by_expr.flatten(0, 1).T
-    by_pose = features @ group.by_pose.flatten(0, 1).T
-    return group.rest + (by_expr + by_pose).reshape(len(expr), -1, 3)
-
-
-def _times(by_expr: Tensor, columns: Tensor) -> Tensor:
-    """`[n,3,E]` transposed times `[T,n,3,C]`: `[T,E,C]`, as one product for all frames."""
-    flat = columns.flatten(1, 2).transpose(0, 1).flatten(1)
-    product = by_expr.flatten(0, 1).T @ flat
-    return product.reshape(by_expr.shape[-1], len(columns), -1).transpose(0, 1)
-
-
-def _by_turns(by_pose: Tensor, turns: Tensor) -> Tensor:
-    """How points change through the pose features, `[T, n, 3, 9]`."""
-    columns = []
-    for joint in range(3):
-        block = by_pose[..., 9 * joint : 9 * joint + 9].flatten(0, 1)  # [n 3, 9]
-        flat = turns[:, joint].transpose(0, 1).flatten(1)  # one product for all frames is quicker
-        columns.append((block @ flat).reshape(len(block), -1, 3))
-    slopes = torch.cat(columns, dim=-1).transpose(0, 1)
-    return slopes.reshape(len(turns), -1, 3, NUM_POSE)
-
-
 def _turn_derivatives(rotvecs: Tensor, rotmats: Tensor) -> Tensor:
-    """The change of each rotation matrix, flattened, per component of its vector, `[T,J,9,3]`.
+    """The change of each rotation matrix, flattened, per component of its vector, `[T,J,3,9]`.
 
     Source:
         Gallego and Yezzi 2015, "A compact formula for the derivative of a 3-D rotation in
@@ -240,4 +235,4 @@ def _turn_derivatives(rotvecs: Tensor, rotmats: Tensor) -> Tensor:
     for component in range(3):
         axis = jacobian[..., :, component]
         columns.append(torch.linalg.cross(axis[..., :, None], rotmats, dim=-2).flatten(-2))
-    return torch.stack(columns, dim=-1)
+    return torch.stack(columns, dim=-2)
