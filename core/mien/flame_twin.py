@@ -1,8 +1,10 @@
-"""A head in FLAME's exact format and size, made from a seed, for tests and trials.
+"""Heads in FLAME's exact format and size, made from a seed, for tests and trials.
 
-The licensed FLAME model cannot be shipped. This twin has its counts (5023 vertices, 9976
-triangles, 300 + 100 components), its axes and joints and smooth directions of plausible
-size; its face is an egg with a nose.
+The licensed FLAME model cannot be shipped. These twins have its counts (5023 vertices, 9976
+triangles, 300 + 100 components), its axes and joints and smooth directions of plausible size.
+The face of one is an egg with a nose. The other's vertices lie on the face where FLAME's do, and
+its expressions are the default head's, mixed by a random rotation: like FLAME's, none of its
+components means anything by itself, but what they can do together is known.
 """
 
 from typing import Any
@@ -10,7 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["make_flame_arrays"]
+from mien.flame_points import NUM_VERTICES, correspondence
+from mien.head import Head
+
+__all__ = ["make_flame_arrays", "make_flame_face_arrays"]
 
 Array = NDArray[np.float64]
 
@@ -21,6 +26,7 @@ EYE_CENTERS = ((0.031, 0.03, 0.058), (-0.031, 0.03, 0.058))
 JOINTS = ((0, -0.10, -0.03), (0, -0.06, -0.02), (0, -0.01, -0.01), *EYE_CENTERS)
 NUM_BUMPS = 80  # random smooth fields are sums of this many Gaussian bumps
 BUMP_WIDTH = 0.035  # metres
+MIXED_IN = 0.0003  # metres: directions beyond those of the default head
 
 
 def make_flame_arrays(seed: int) -> dict[str, Any]:
@@ -55,6 +61,69 @@ def make_flame_arrays(seed: int) -> dict[str, Any]:
         "weights": _weights(vertices, first, second),
         "f": faces.astype(np.uint32),
     }
+
+
+def make_flame_face_arrays(
+    seed: int,
+    v_template: Array | None = None,
+    joints: Array | None = None,
+    faces: NDArray[Any] | None = None,
+) -> dict[str, Any]:
+    """Make what a FLAME pickle holds, of a head that can do what the default head can.
+
+    Args:
+        seed: Of the rotations and of what is mixed in.
+        v_template: `[5023, 3]` in FLAME's order; the default head's surface if None.
+        joints: `[5, 3]`; the default head's if None.
+        faces: `[F, 3]`; the egg's if None, which then join vertices at random.
+
+    Returns:
+        As `make_flame_arrays`.
+    """
+    rng = np.random.default_rng(seed)
+    head = Head.default()
+    twin = make_flame_arrays(seed)
+    template = _on_flame(head.v_template.numpy()) if v_template is None else v_template
+    places = head.joint_template.numpy().astype(np.float64) if joints is None else joints
+    size = float(np.linalg.norm(places[3] - places[4])) / head.ipd
+    own = size * _on_flame(head.shapedirs.numpy())
+    bumps = _bumps(template, rng)
+
+    def mixed(directions: Array, count: int) -> Array:
+        extra = (
+            bumps @ rng.normal(size=(NUM_BUMPS, 3 * (count - directions.shape[2])))
+        ) * MIXED_IN
+        extra = extra.reshape(NUM_VERTICES, 3, -1)
+        rotation, _ = np.linalg.qr(rng.normal(size=(count, count)))
+        return np.asarray(np.concatenate([directions, extra], 2) @ rotation)
+
+    parts = own[..., : head.num_shape], own[..., head.num_shape :]
+    posedirs = head.posedirs.numpy().reshape(36, -1, 3).transpose(1, 2, 0)
+    return twin | {
+        "v_template": template,
+        "shapedirs": np.concatenate([mixed(parts[0], NUM_SHAPE), mixed(parts[1], NUM_EXPR)], 2),
+        "posedirs": size * _on_flame(posedirs),
+        "J_regressor": np.stack([_exact_regressor(template, place) for place in places]),
+        "weights": _on_flame(head.lbs_weights.numpy()),
+        "f": twin["f"] if faces is None else faces,
+    }
+
+
+def _on_flame(values: NDArray[Any]) -> Array:
+    """Read values off the default head's vertices at the places of FLAME's, `[5023, ...]`."""
+    found = correspondence()
+    weights = found.default_weights.numpy().astype(np.float64)
+    weights = weights.reshape(*weights.shape, *(1,) * (values.ndim - 1))
+    return np.asarray((values[found.default_vertex_ids.numpy()] * weights).sum(1))
+
+
+def _exact_regressor(vertices: Array, place: Array) -> Array:
+    """Give weights of the nearest 400 vertices that sum to one and meet a place exactly."""
+    near = np.argsort(np.linalg.norm(vertices - place, axis=1))[:400]
+    rows = np.concatenate([vertices[near].T, np.ones((1, len(near)))])
+    row = np.zeros(len(vertices))
+    row[near] = np.linalg.pinv(rows) @ np.append(place, 1.0)
+    return row
 
 
 def _skin() -> tuple[Array, NDArray[np.int64]]:

@@ -313,20 +313,17 @@ class Head(nn.Module):
 
 
 def head_from_flame(arrays: dict[str, Any], num_shape: int | None = None) -> Head:
-    """Build a head from FLAME's arrays.
+    """Build a head from FLAME's arrays; with FLAME's 5023 vertices it carries face points.
 
     Args:
-        arrays: `v_template [V,3]`, `shapedirs [V,3,C]`, `posedirs [V,3,36]`, `J_regressor [5,V]`,
-            `weights [V,5]`, `f [F,3]`; FLAME's own names.
+        arrays: What `read_flame` gives, in FLAME's own names.
         num_shape: How many of `shapedirs` are identity; FLAME has 300 of 400.
     """
-    tensors = {
-        name: torch.as_tensor(np.ascontiguousarray(arrays[name], dtype=np.float32))
-        for name in ("v_template", "shapedirs", "posedirs", "J_regressor", "weights")
-    }
+    from mien.flame_points import flame_points
+
+    names = ("v_template", "shapedirs", "posedirs", "J_regressor", "weights")
+    tensors = {name: torch.as_tensor(np.array(arrays[name], dtype=np.float32)) for name in names}
     count = tensors["shapedirs"].shape[2]
-    if num_shape is None:
-        num_shape = count * 3 // 4
     return Head(
         tensors["v_template"],
         tensors["shapedirs"],
@@ -334,8 +331,9 @@ def head_from_flame(arrays: dict[str, Any], num_shape: int | None = None) -> Hea
         tensors["J_regressor"],
         tensors["weights"],
         torch.as_tensor(np.asarray(arrays["f"]).astype(np.int64)),
-        num_shape=num_shape,
+        num_shape=count * 3 // 4 if num_shape is None else num_shape,
         name="flame",
+        points=flame_points(tensors["v_template"]),
     )
 
 
