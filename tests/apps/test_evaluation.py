@@ -4,7 +4,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mien.apps.evaluation import Report, Trial, held_out_clips, read_prompts
+from mien.apps.evaluation import Report, held_out_clips
+from mien.apps.trials import Trial, read_prompts
 from mien.data_synth.clip import make_clip, split_of
 
 PROMPTS = Path(__file__).parents[1] / "prompts" / "free_wording.toml"
@@ -22,17 +23,19 @@ FIGURES = {
     "encode_fps": 5000.0,
     "decode_fps": 900.0,
 }
-TRIALS = tuple(Trial("a grin", seed, seed == 0, ()) for seed in range(2))
+TRIALS = tuple(Trial("a grin", seed, seed == 0, 0.1, ()) for seed in range(2))
 REPORT = Report(
     clips=3,
     seeds=2,
     seed=7,
     tokenizer=FIGURES,
+    units_kept=(0.9, 0.8),
     take=None,
     motion_score=(0.8, 0.95, 0.1),
     motion_passed=(0.75, 0.9, 0.05),
     free_passed=0.5,
     free_by_seed=(1.0, 0.0),
+    free_chance=0.1,
     caption_marks={"emotion": (4.1, 4.9, 1.5)},
     trials=TRIALS,
 )

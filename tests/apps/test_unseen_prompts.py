@@ -15,7 +15,7 @@ import pytest
 from jaxtyping import Float
 from numpy import ndarray
 
-from mien.apps.evaluation import Prompt, read_prompts
+from mien.apps.trials import Prompt, read_prompts
 from mien.arkit import CHANNEL_NAMES
 from mien.data_synth.observations import observe, observe_all
 

@@ -1,5 +1,6 @@
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from tests.llm.llm_world import make_mixture, make_model
@@ -48,6 +49,23 @@ def test_a_batch_is_a_function_of_seed_step_and_worker(tmp_path: Path) -> None:
     assert batch.input_ids.shape != other.input_ids.shape or not torch.equal(
         batch.input_ids, other.input_ids
     )
+
+
+def test_batches_are_of_like_length_and_every_text_has_its_turn(tmp_path: Path) -> None:
+    mixture = make_mixture(tmp_path / "pool", {"text_to_motion": 1})
+    pool, drawn = mixture.texts, []
+    rng = np.random.default_rng(0)
+    spreads = []
+    for step in range(400):
+        group = mixture._alike("text_to_motion", 3, step % 8, rng)
+        lengths = [mixture._length("text_to_motion", index) for index in group]
+        spreads.append(max(lengths) - min(lengths))
+        drawn += group
+    lengths = [mixture._length("text_to_motion", index) for index in range(len(pool))]
+    assert np.mean(spreads) < 0.25 * (max(lengths) - min(lengths))
+    counts = np.bincount(drawn, minlength=len(pool))
+    expected = len(drawn) / len(pool)
+    assert counts.min() > 0.6 * expected and counts.max() < 1.5 * expected
 
 
 def test_the_rate_rises_then_falls() -> None:

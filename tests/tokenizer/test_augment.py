@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 
 from mien.arkit import ARKIT_NAMES, CHANNEL_NAMES
@@ -52,6 +54,17 @@ def test_disturbed_units_stay_in_their_range(clips: list[Curves]) -> None:
     assert batch.shape == (20, 32, 61) and np.isfinite(batch).all()
     assert units.min() >= 0.0 and units.max() <= 1.0
     assert units[..., ARKIT_NAMES.index("jawOpen")].std() > 0.01
+
+
+def test_a_solo_moves_one_or_two_units_and_leaves_the_rest_at_rest(clips: list[Curves]) -> None:
+    config = replace(PLAIN, solo=1)
+    moved = set()
+    for seed in range(40):
+        window = sample_window(np.random.default_rng(seed), clips, 32, config)
+        units = np.flatnonzero(window[:, : len(ARKIT_NAMES)].any(axis=0))
+        assert 1 <= len(units) <= 2 and window[:, units].max() >= 0.25
+        moved |= set(units.tolist())
+    assert len(moved) > 25
 
 
 def test_a_batch_is_a_function_of_its_seed(clips: list[Curves]) -> None:

@@ -5,9 +5,9 @@ from torch import Tensor
 from mien.tokenizer.parts import Part, PartQuantizer, part_columns, unit_columns
 
 PARTS = (
-    Part("mouth", ("lips",), ("mouth",), 24, 4, 1.0),
-    Part("lids", ("lid",), ("eye",), 12, 2, 1.5),
-    Part("head", ("head",), ("head",), 8, 3, 1.0),
+    Part("mouth", ("lips",), ("mouth",), 16, 8, 4, 1.0),
+    Part("lids", ("lid",), ("eye",), 12, 0, 2, 1.5),
+    Part("head", ("head",), ("head",), 5, 3, 3, 1.0),
 )
 WIDTH = sum(part.dim for part in PARTS)
 
@@ -48,16 +48,19 @@ def test_the_part_that_moves_is_the_part_that_speaks(quantizer: PartQuantizer) -
     latents = torch.zeros(1, 30, WIDTH)
     latents[:, 12, PARTS[0].dim : PARTS[0].dim + PARTS[1].dim] = 3.0
     token = int(quantizer(latents)[0, 12])
-    assert quantizer.first[1] <= token < quantizer.first[2]
+    lids = next(voice for voice in quantizer.voices if voice.part == 1)
+    assert lids.first <= token < lids.first + lids.size
 
 
 def test_every_part_of_a_still_face_is_renewed_within_a_few_frames(
     quantizer: PartQuantizer,
 ) -> None:
-    tokens = quantizer(torch.zeros(1, 60, WIDTH))[0]
-    speaks = torch.bucketize(tokens, torch.tensor(quantizer.first[1:]), right=True)
+    rest = [books[0][i] for books, i in zip(quantizer._codebooks(), quantizer.rest, strict=True)]
+    tokens = quantizer(torch.cat(rest).expand(1, 60, -1))[0]
     for part in range(len(PARTS)):
-        when = (speaks == part).nonzero().flatten()
+        own = [v for v in quantizer.voices if v.part == part]
+        is_own = (tokens >= own[0].first) & (tokens < own[-1].first + own[-1].size)
+        when = is_own.nonzero()[:, 0]
         assert int(when.diff().max()) <= 2 * len(PARTS)
 
 
@@ -65,6 +68,27 @@ def test_what_is_held_is_nearer_than_the_neutral_face(quantizer: PartQuantizer) 
     latents = smooth_latents(4)
     held = quantizer.hold(quantizer(latents)).codes
     assert float((held - latents).square().mean()) < 0.5 * float(latents.square().mean())
+
+
+def test_a_part_that_stays_is_told_more_exactly(quantizer: PartQuantizer) -> None:
+    latents = 1.5 * torch.randn(20, 1, WIDTH, generator=torch.Generator().manual_seed(8))
+    held = quantizer.hold(quantizer(latents.expand(-1, 16, -1))).codes
+    error = (held - latents).square().sum(-1).mean(0)
+    coarse = quantizer._codebooks()[0][0]
+    nearest = torch.cdist(latents[:, 0, : PARTS[0].dim], coarse).square().min(-1).values
+    mouth = (held - latents)[:, -1, : PARTS[0].dim].square().sum(-1)
+    assert float(mouth.mean()) < 0.9 * float(nearest.mean())
+    assert float(error[-1]) <= float(error[2]) < float(error[0])
+
+
+def test_a_coarse_code_begins_anew(quantizer: PartQuantizer) -> None:
+    coarse, fine = quantizer.voices[0], quantizer.voices[1]
+    assert (coarse.part, fine.part, fine.is_fine) == (0, 0, True)
+    tokens = torch.tensor([[coarse.first + 3, fine.first + 2, coarse.first + 5]])
+    mouth = quantizer.hold(tokens).codes[0, :, : PARTS[0].dim]
+    books = quantizer._codebooks()[0]
+    torch.testing.assert_close(mouth[1], books[0][3] + books[1][2])
+    torch.testing.assert_close(mouth[2], books[0][5])
 
 
 def test_a_batch_is_coded_as_its_rows_are(quantizer: PartQuantizer) -> None:

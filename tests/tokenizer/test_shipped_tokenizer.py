@@ -49,6 +49,19 @@ def test_a_clear_action_survives_the_tokens(
     assert float(errors[moved].mean()) < 0.6 * float(sizes[moved].mean())
 
 
+def test_every_unit_survives_alone(shipped: MotionTokenizer) -> None:
+    """Seven of ten units at least keep half their height; none but a few are lost."""
+    names = [n for n in EXPR_NAMES if n != "mouthClose"]  # closing nothing shows nothing
+    motions = [rising((name,)) for name in names]
+    decoded = [shipped.decode(shipped.encode(motion)) for motion in motions]
+    kept = [
+        float(after.expr[34:38, EXPR_NAMES.index(name)].mean()) / 0.7
+        for name, after in zip(names, decoded, strict=True)
+    ]
+    assert sum(k > 0.5 for k in kept) >= 0.7 * len(kept), dict(zip(names, kept, strict=True))
+    assert sum(k < 0.2 for k in kept) <= 3, dict(zip(names, kept, strict=True))
+
+
 def test_a_blink_survives_the_tokens(shipped: MotionTokenizer) -> None:
     curves = torch.zeros(50, len(CHANNEL_NAMES))
     blink = torch.tensor([0.15, 0.7, 0.95, 0.8, 0.45, 0.2, 0.05])

@@ -23,6 +23,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "tokenize": ("tokenize:Tokenize", "motion -> tokens, one a frame"),
     "detokenize": ("detokenize:Detokenize", "tokens -> motion or video"),
     "convert": ("convert:Convert", "a motion file into another format, or a video"),
+    "live": ("live:Live", "record Live Link Face from the network, or send a clip to it"),
     "head": ("head:MakeHead", "a head of a chosen age and build as a mesh"),
     "avatar list": ("avatar:ListAvatars", "the avatars there are"),
     "avatar show": ("avatar:ShowAvatar", "an avatar as a picture"),

@@ -7,7 +7,7 @@ from typing import Annotated
 import tyro
 
 from mien.apps.drawing import Drawing
-from mien.apps.inputs import check_input, read_clip
+from mien.apps.inputs import check_input, extension, read_clip
 from mien.apps.outputs import any_picture, check_outputs, write_outputs
 from mien.apps.refusal import refusing
 from mien.apps.request import Device, check_fps
@@ -18,8 +18,8 @@ class Convert:
     """Write a clip in another format; the extensions say which.
 
     Reads .csv (Live Link Face), .gesichter (a recording of its stream), .npz and .safetensors
-    (Motion). Writes .mp4 .gif .png (contact sheet) .csv .npz .safetensors
-    .glb.
+    (Motion). Writes .mp4 .gif .png (contact sheet) .csv .npz .safetensors .glb, and .ply (a folder
+    of splats, one file a frame).
     """
 
     path: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="IN")]
@@ -37,6 +37,9 @@ class Convert:
 
     def run(self) -> None:
         """Read, resample, write."""
+        if extension(self.output) == ".ply":
+            self._write_splats()
+            return
         drawing = Drawing(self.avatar, self.size, self.device)
         with refusing():
             check_input(self.path)
@@ -48,3 +51,18 @@ class Convert:
         if self.fps is not None:
             motion = motion.resample(self.fps)
         write_outputs(motion, [self.output], drawing)
+
+    def _write_splats(self) -> None:
+        """Write one PLY a frame."""
+        from mien.apps.splats import splat_folder, write_splat_frames
+
+        with refusing():
+            check_input(self.path)
+            splat_folder(self.output)
+            if self.fps is not None:
+                check_fps(self.fps)
+            Drawing(self.avatar, self.size, self.device).check()
+            motion = read_clip(self.path)
+            if self.fps is not None:
+                motion = motion.resample(self.fps)
+            write_splat_frames(motion, self.output, self.avatar)

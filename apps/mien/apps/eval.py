@@ -3,7 +3,7 @@
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import tyro
 
@@ -29,9 +29,11 @@ class Evaluate:
     take: Annotated[Path | None, tyro.conf.arg(metavar="PATH")] = None
     """A real recording (.csv, .gesichter) to code as well."""
     prompts: Annotated[Path, tyro.conf.arg(metavar="PATH.toml")] = Path(
-        "tests/prompts/free_wording.toml"
+        "tests/prompts/unseen_wording.toml"
     )
     """Prompts in free wording, with what must be seen."""
+    part: Literal["a", "b", "all"] = "b"
+    """Which part of a file that has parts: a may be looked at while a model is improved."""
     clips: int = 200
     """Held-out performances."""
     seeds: int = 3
@@ -57,11 +59,18 @@ class Evaluate:
             if self.take is not None:
                 check_input(self.take)
             check_folder(self.out)
-        from mien.apps.evaluation import evaluate, read_prompts
+        from mien.apps.evaluation import evaluate
         from mien.apps.threads import one_thread
+        from mien.apps.trials import read_prompts
 
         with refusing():
-            prompts = read_prompts(self.prompts)
+            prompts = [
+                prompt
+                for prompt in read_prompts(self.prompts)
+                if self.part == "all" or prompt.part in ("", self.part)
+            ]
+            if not prompts:
+                raise ValueError(f"{self.prompts}: there are no prompts in part {self.part}.")
             take = None if self.take is None else read_clip(self.take)
         clips, seeds = self.clips, self.seeds
         if self.quick:

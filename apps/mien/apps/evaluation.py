@@ -6,24 +6,21 @@ on the truth of another clip: a judge that cannot tell them apart would say noth
 
 import itertools
 import math
-import tomllib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import numpy as np
-from jaxtyping import Float
 from numpy import ndarray
 
 from mien import pipeline
 from mien.apps.progress import track
 from mien.apps.request import Device
-from mien.arkit import curves_from_motion, motion_from_curves
+from mien.apps.trials import BATCH, Prompt, Trial, batched, generate_curves, try_prompts
+from mien.arkit import CHANNEL_NAMES, EXPR_NAMES, curves_from_motion, motion_from_curves
 from mien.data_synth.clip import FPS, Clip, clip_rng, make_clip, split_of
 from mien.data_synth.judge import expectations_of, judge_caption, judge_motion
 from mien.data_synth.lexicon import Lexicon
-from mien.data_synth.observations import observe_all
 from mien.data_synth.performance import sample_performance
 from mien.motion import Motion
 
@@ -31,41 +28,7 @@ if TYPE_CHECKING:
     from mien.llm import MotionLanguageModel
     from mien.tokenizer import MotionTokenizer
 
-T = TypeVar("T")
-BATCH = 16  # prompts or clips that the language model works on together
 MARKS = ("emotion", "action", "intensity")
-
-
-@dataclass(frozen=True)
-class Prompt:
-    """A prompt in free wording and what must be seen.
-
-    Attributes:
-        text: What is asked for.
-        see: Claims in the language of `mien.data_synth.observations`.
-        ordered: Whether each claim must begin after the one before it.
-    """
-
-    text: str
-    see: tuple[str, ...]
-    ordered: bool = False
-
-
-@dataclass(frozen=True)
-class Trial:
-    """One prompt tried once.
-
-    Attributes:
-        text: What was asked for.
-        seed: Of the sampling.
-        passed: Whether everything was seen, in order.
-        unseen: Claims that did not hold.
-    """
-
-    text: str
-    seed: int
-    passed: bool
-    unseen: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -77,11 +40,14 @@ class Report:
         seeds: Tries of each free prompt.
         seed: Of the performances.
         tokenizer: Figures on the held-out performances.
+        units_kept: Units that keep at least half their height through the tokens when they move
+            alone, share; and the mean height kept.
         take: Figures on the real take; None where there was none.
         motion_score: Text to motion, held-out: mean score 0 to 1 of the model, ceiling and floor.
         motion_passed: The same, share of clips with everything seen in order.
         free_passed: Share of tries of free prompts in which all was seen, in order.
         free_by_seed: The same for each seed.
+        free_chance: The same for motions made for other prompts.
         caption_marks: Motion to text: marks 1 to 5 of the model, ceiling and floor by name.
         trials: Each try of a free prompt.
     """
@@ -90,11 +56,13 @@ class Report:
     seeds: int
     seed: int
     tokenizer: dict[str, float]
+    units_kept: tuple[float, float]
     take: dict[str, float] | None
     motion_score: tuple[float, float, float]
     motion_passed: tuple[float, float, float]
     free_passed: float
     free_by_seed: tuple[float, ...]
+    free_chance: float
     caption_marks: dict[str, tuple[float, float, float]]
     trials: tuple[Trial, ...]
 
@@ -104,6 +72,15 @@ class Report:
         if self.take is not None:
             rows += _tokenizer_rows(self.take, "the real take")
         held_out = f"{self.clips} held-out performances"
+        half, mean = self.units_kept
+        rows.append(
+            (
+                "tokenizer: units that keep half their height, moved alone",
+                "each expression unit",
+                f"{half:.0%}",
+                f"mean height kept {mean:.0%}",
+            )
+        )
         passed = _with_bounds("{:.1%}", self.motion_passed)
         score = _with_bounds("{:.3f}", self.motion_score)
         rows += [
@@ -113,7 +90,9 @@ class Report:
                 "text to motion: all seen, in order",
                 f"{len(self.trials) // self.seeds} prompts in free wording, {self.seeds} seeds",
                 f"{self.free_passed:.1%}",
-                "by seed " + ", ".join(f"{share:.1%}" for share in self.free_by_seed),
+                "by seed "
+                + ", ".join(f"{share:.1%}" for share in self.free_by_seed)
+                + f"; another prompt's motion {self.free_chance:.1%}",
             ),
         ]
         for name, marks in self.caption_marks.items():
@@ -152,11 +131,13 @@ def evaluate(
         seeds=seeds,
         seed=seed,
         tokenizer=measure_tokenizer(tokenizer, motions),
+        units_kept=measure_units(tokenizer),
         take=None if take is None else measure_tokenizer(tokenizer, [take]),
         motion_score=motion_score,
         motion_passed=motion_passed,
         free_passed=float(np.mean([trial.passed for trial in trials])),
         free_by_seed=tuple(float(share) for share in by_seed),
+        free_chance=float(np.mean([trial.chance for trial in trials])),
         caption_marks=judge_captions(clips, motions, model, tokenizer),
         trials=tuple(trials),
     )
@@ -169,6 +150,28 @@ def measure_tokenizer(tokenizer: "MotionTokenizer", motions: Sequence[Motion]) -
     return {name: float(value) for name, value in measure(tokenizer, motions).as_dict().items()}
 
 
+def measure_units(tokenizer: "MotionTokenizer", height: float = 0.6) -> tuple[float, float]:
+    """Move each expression unit alone and see how much of it comes back.
+
+    A unit rises in a third of a second, stays a second, and falls. Closing an open mouth shows
+    nothing alone, so `mouthClose` is left out.
+
+    Returns:
+        Share of units that keep at least half their height, and the mean height kept.
+    """
+    names = [name for name in EXPR_NAMES if name != "mouthClose"]
+    frames = np.arange(55)
+    shape = np.clip((frames - 8) / 8, 0, 1) * np.clip((50 - frames) / 8, 0, 1)
+    kept = []
+    for name in names:
+        curves = np.zeros((len(frames), len(CHANNEL_NAMES)), np.float32)
+        column = CHANNEL_NAMES.index(name)
+        curves[:, column] = height * shape
+        motion = tokenizer.decode(tokenizer.encode(motion_from_curves(curves, FPS)))
+        kept.append(float(curves_from_motion(motion)[24:38, column].mean()) / height)
+    return float(np.mean([share >= 0.5 for share in kept])), float(np.mean(kept))
+
+
 def held_out_clips(count: int, seed: int) -> Iterator[Clip]:
     """Clips of performers that no corpus trains on."""
     lexicon = Lexicon.default()
@@ -179,35 +182,13 @@ def held_out_clips(count: int, seed: int) -> Iterator[Clip]:
     return (make_clip(seed, i, lexicon) for i in itertools.islice(wanted, count))
 
 
-def read_prompts(path: Path) -> list[Prompt]:
-    """Read the file of free prompts.
-
-    Raises:
-        ValueError: If it is no such file, or a claim is none.
-    """
-    try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-        prompts = [
-            Prompt(str(p["text"]), tuple(p["see"]), bool(p.get("ordered", False)))
-            for p in table["prompt"]
-        ]
-    except (tomllib.TOMLDecodeError, KeyError, TypeError, UnicodeDecodeError) as error:
-        raise ValueError(
-            f"{path}: wanted [[prompt]] tables with `text` and a list `see`, got {error!r}."
-        ) from error
-    still = np.zeros((25, 61), np.float32)
-    for prompt in prompts:
-        observe_all(prompt.see, still, FPS)  # refuses claims that cannot be checked
-    return prompts
-
-
 def judge_motions(
     clips: Sequence[Clip], model: "MotionLanguageModel", tokenizer: "MotionTokenizer"
 ) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
     """Scores and passes of generated motion, of the performed and of another clip's."""
     asked = [(clip.texts[0], clip.performance.seconds) for clip in clips]
     made: list[ndarray] = []
-    for part in track(_batches(asked), -(-len(asked) // BATCH), "text to motion", "batch"):
+    for part in track(batched(asked), -(-len(asked) // BATCH), "text to motion", "batch"):
         texts, seconds = zip(*part, strict=True)
         made += generate_curves(model, tokenizer, texts, 0, seconds)
     truth = [clip.curves for clip in clips]
@@ -222,23 +203,6 @@ def judge_motions(
     return scores, _means([[marks.passed for marks in column] for column in columns])
 
 
-def try_prompts(
-    prompts: Sequence[Prompt],
-    seeds: int,
-    model: "MotionLanguageModel",
-    tokenizer: "MotionTokenizer",
-) -> list[Trial]:
-    """Each prompt with each seed, the length left to the model, judged on the curves."""
-    jobs = [(prompt, seed) for seed in range(seeds) for prompt in prompts]
-    trials = []
-    for prompt, seed in track(jobs, len(jobs), "free prompts", "prompt"):
-        (curves,) = generate_curves(model, tokenizer, [prompt.text], seed)
-        passed, seen = observe_all(prompt.see, curves, FPS, prompt.ordered)
-        unseen = tuple(o.claim for o in seen if not o.holds)
-        trials.append(Trial(prompt.text, seed, passed, unseen))
-    return trials
-
-
 def judge_captions(
     clips: Sequence[Clip],
     motions: Sequence[Motion],
@@ -247,7 +211,7 @@ def judge_captions(
 ) -> dict[str, tuple[float, float, float]]:
     """Marks 1 to 5 of the model's captions, of the writer's and of another clip's."""
     found: list[str] = []
-    for part in track(_batches(motions), -(-len(motions) // BATCH), "motion to text", "batch"):
+    for part in track(batched(motions), -(-len(motions) // BATCH), "motion to text", "batch"):
         tokens = [tokenizer.encode(motion) for motion in part]
         found += [description.caption for description in model.describe_batch(tokens)]
     truth = [clip.caption for clip in clips]
@@ -262,22 +226,6 @@ def judge_captions(
         name: _means([[getattr(marks, name) for marks in column] for column in columns])
         for name in MARKS
     }
-
-
-def generate_curves(
-    model: "MotionLanguageModel",
-    tokenizer: "MotionTokenizer",
-    texts: Sequence[str],
-    seed: int,
-    seconds: Sequence[float] | None = None,
-) -> list[Float[ndarray, "t 61"]]:
-    """ARKit curves that the models make of texts."""
-    made = model.generate_motion(list(texts), seconds=seconds, seed=seed)
-    return [curves_from_motion(tokenizer.decode(indices)).numpy() for _, indices in made]
-
-
-def _batches(items: Sequence[T]) -> Iterator[Sequence[T]]:
-    return (items[at : at + BATCH] for at in range(0, len(items), BATCH))
 
 
 def _means(columns: Sequence[Sequence[float | None]]) -> tuple[float, float, float]:

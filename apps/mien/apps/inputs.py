@@ -13,7 +13,9 @@ READABLE = {
     ".gesichter": "recording of the Live Link Face stream",
     ".npz": "Motion",
     ".safetensors": "Motion",
+    ".curves.json": "ARKit curves",
 }
+COMPOUND = (".flame.npz", ".curves.json", ".curves.png")
 LATER = {
     ".flame.npz": "FLAME parameters",
     ".mp4": "video",
@@ -27,7 +29,7 @@ LATER = {
 def extension(path: Path) -> str:
     """The lower-case extension that decides a file's format: `.flame.npz` is one."""
     name = path.name.lower()
-    return ".flame.npz" if name.endswith(".flame.npz") else Path(name).suffix
+    return next((kind for kind in COMPOUND if name.endswith(kind)), Path(name).suffix)
 
 
 def check_input(path: Path, kinds: Collection[str] = tuple(READABLE)) -> None:
@@ -65,8 +67,10 @@ def read_clip(path: Path) -> "Motion":
     check_input(path)
     from mien.arkit import EXPR_NAMES
     from mien.formats import read_motion
+    from mien.formats.curves_json import read_curves_json
 
-    motion = read_motion(path)
+    is_json = extension(path) == ".curves.json"
+    motion = read_curves_json(path) if is_json else read_motion(path)
     if motion.head != "mien" or motion.num_expr != len(EXPR_NAMES):
         raise ValueError(
             f"{path}: wanted a motion of the default head with {len(EXPR_NAMES)} expression "

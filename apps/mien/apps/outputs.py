@@ -22,6 +22,8 @@ WRITABLE = {
     ".npz": "Motion",
     ".safetensors": "Motion",
     ".glb": "glTF",
+    ".curves.json": "ARKit curves",
+    ".curves.png": "picture of the curves",
 }
 PICTURES = {".mp4", ".gif", ".png"}
 LATER = {".flame.npz": "FLAME parameters", ".html": "a viewer"}
@@ -128,11 +130,17 @@ def write_outputs(motion: "Motion", paths: Sequence[Path], drawing: Drawing) -> 
 
 
 def _write_data(motion: "Motion", staged: list[tuple[str, Path]], drawing: Drawing) -> None:
+    from mien.apps.plots import plot_curves
     from mien.formats import write_motion
+    from mien.formats.curves_json import write_curves_json
 
     for kind, path in staged:
         if kind == ".glb":
             write_avatar_glb(motion, drawing.avatar, path)
+        elif kind == ".curves.json":
+            write_curves_json(motion, path)
+        elif kind == ".curves.png":
+            plot_curves(motion).save(path, format="png")
         else:
             write_motion(motion, path)
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from mien.data_synth.phrases import Split
     from mien.llm.stage import Progress
 
+BABBLE_SECONDS = 4.0
 HELD_OUT_CLIPS = 100  # of the card's figures; `mien eval` measures more
 
 
@@ -40,6 +41,8 @@ class TrainTokenizer:
     """Optimizer steps."""
     windows: int = 16
     """Windows of 64 frames a step."""
+    babble: int = 3000
+    """Clips of free, speech-like motion to learn from beside the corpus."""
     seed: int = 0
     """Of weights, windows and disturbances."""
     resume: bool = True
@@ -55,6 +58,7 @@ class TrainTokenizer:
             check_seed(self.seed)
             check_device(self.device)
         say(str(self))
+        from mien.data_synth.babble import babble
         from mien.tokenizer.config import TokenizerConfig
         from mien.tokenizer.quantizer import QuantizerConfig
         from mien.tokenizer.train import TrainTokenizerConfig, train_tokenizer
@@ -76,6 +80,7 @@ class TrainTokenizer:
             )
             train, test = (_curves(self.data, split) for split in ("train", "test"))
             test = test[:HELD_OUT_CLIPS]
+            train += [babble(number, BABBLE_SECONDS) for number in range(self.babble)]
         _, figures = train_tokenizer(config, train, test, command=_command())
         for name, value in figures.as_dict().items():
             print(f"{name:<14} {value:.4g}")
@@ -127,9 +132,9 @@ class TrainLanguageModel:
     """Another causal language model: a folder or a hub id."""
     text_steps: int = 2500
     """Steps on texts alone (built-in base only)."""
-    mixed_steps: int = 7500
+    mixed_steps: int = 5000
     """Steps on texts and motion (built-in base only)."""
-    adapter_steps: int = 500
+    adapter_steps: int = 400
     """Steps of each adapter."""
     precision: Literal["fp32", "bf16"] = "fp32"
     """Of products of matrices; bf16 needs a processor with bf16 instructions."""

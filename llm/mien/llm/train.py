@@ -88,8 +88,8 @@ class TrainLlmConfig:
     free_prompts: int = 9000
     text_size: int = 2048
     text: Schedule = field(default_factory=lambda: Schedule(2500, 1.5e-3))
-    mixed: Schedule = field(default_factory=lambda: Schedule(7500, 1.2e-3, final=0.02))
-    adapter: Schedule = field(default_factory=lambda: Schedule(500, 5e-4, warmup=30, final=0.02))
+    mixed: Schedule = field(default_factory=lambda: Schedule(5000, 1.2e-3, final=0.02))
+    adapter: Schedule = field(default_factory=lambda: Schedule(400, 5e-4, warmup=30, final=0.02))
     rank: int = 16
     variation: Variation = field(default_factory=Variation)
     text_batch: int = 48

@@ -25,8 +25,9 @@ class LossConfig:
         rotation_velocity: Of its velocity, per degree/frame.
         square: Of the points' squared distance, per mm^2: an unsquared loss alone settles on the
             median, in which short movements such as blinks do not exist.
-        coefficient: Of the distance to the true coefficients, per unit: it settles what points
-            hardly show, so that no units cancel each other.
+        coefficient: Of the squared distance to the true coefficients, summed over them: it settles
+            what points hardly show, so that no units cancel each other and small ones keep their
+            height.
         overflow: Of coefficients outside 0..1 before the clamp, per unit.
         lids: Factor on the weights of the lid points: blinks are short and easily lost.
         brows: The same for the brows, which move few points by little and mean much.
@@ -38,7 +39,7 @@ class LossConfig:
     rotation: float = 0.4
     rotation_velocity: float = 0.8
     square: float = 0.15
-    coefficient: float = 0.6
+    coefficient: float = 2.0
     overflow: float = 0.6
     lids: float = 2.0
     brows: float = 4.0
@@ -109,5 +110,5 @@ def reconstruction_loss(
     if turn.shape[1] > 1:
         change = _rotation_lengths(turn.diff(dim=1))
         total = total + config.rotation_velocity * torch.nn.functional.pad(change, (1, 0))
-    total = total + config.coefficient * difference.abs().mean(-1)
+    total = total + config.coefficient * difference.square().sum(-1)
     return total + config.overflow * (raw_expr - predicted.expr).abs().mean(-1)

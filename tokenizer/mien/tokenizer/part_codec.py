@@ -10,7 +10,7 @@ from mien.tokenizer.parts import Held, Part, PartQuantizer, PartState
 from mien.tokenizer.vqvae import FrameDecoder, Reconstruction
 
 _DEGREES_MM = 0.4  # what a degree of head rotation is worth beside a millimetre of the face
-_EQUALIZE = 0.5  # 0 leaves components in proportion, 1 whitens them
+_EQUALIZE = 0.3  # 0 leaves components in proportion, 1 whitens them
 
 
 class PartCodec(FrameDecoder):

@@ -4,6 +4,9 @@ A single codebook must spend a code on every combination of mouth, brows, lids, 
 Here parts are independent: each frame, the part whose held code has become the worst is renewed,
 and the token says which part and which code. What moves most is told most often; a decoder that
 looks a few frames ahead fills in between. This is greedy event coding, as in delta modulation.
+
+A part may have two codebooks: a coarse code sets the part, a fine code then adds to it, so that
+what stays a while is told more exactly; the next coarse code begins anew.
 """
 
 from collections.abc import Mapping, Sequence
@@ -30,6 +33,7 @@ class Part:
         regions: Prefixes of the face points' regions; ("head",) is the head's rotation.
         units: Prefixes of head coefficients, for the coefficient twin.
         codes: Size of the codebook.
+        fine: Size of the codebook that adds to the first; 0 for none.
         dim: Principal components that are coded (at most; as many as the part has columns).
         gain: Factor on the part's squared error when parts compete.
     """
@@ -38,6 +42,7 @@ class Part:
     regions: tuple[str, ...]
     units: tuple[str, ...]
     codes: int
+    fine: int
     dim: int
     gain: float
 
@@ -47,11 +52,11 @@ def face_parts() -> tuple[Part, ...]:
     lower = ("lips", "tongue", "jaw", "nasolabial", "cheek", "nose")
     mouth = ("jaw", "mouth", "cheekPuff", "nose", "tongue")
     return (
-        Part("mouth", lower, mouth, 512, 44, 1.5),
-        Part("brows", ("brow", "forehead"), ("brow",), 96, 12, 4.0),
-        Part("lids", ("lid", "eye_area"), ("eye", "cheekSquint"), 128, 16, 2.5),
-        Part("gaze", ("iris",), ("gaze",), 96, 4, 4.0),
-        Part("head", ("head",), ("head",), 192, 4, 0.6),
+        Part("mouth", lower, mouth, 320, 224, 44, 1.5),
+        Part("brows", ("brow", "forehead"), ("brow",), 64, 32, 12, 4.0),
+        Part("lids", ("lid", "eye_area"), ("eye", "cheekSquint"), 80, 64, 16, 2.5),
+        Part("gaze", ("iris",), ("gaze",), 80, 0, 4, 4.0),
+        Part("head", ("head",), ("head",), 128, 32, 4, 0.6),
     )
 
 
@@ -67,10 +72,20 @@ class Held(NamedTuple):
 
 
 class PartState(NamedTuple):
-    """Where a stream is: the code each part holds, and frames since it was renewed."""
+    """Where a stream is: the codes each part holds, and frames since it was renewed."""
 
-    codes: Int[Tensor, " p"]
+    coarse: Int[Tensor, " p"]
+    fine: Int[Tensor, " p"]  # the size of the fine codebook where there is none held
     age: Int[Tensor, " p"]
+
+
+class _Voice(NamedTuple):
+    """A codebook: whose it is, whether it is the fine one, and its first token."""
+
+    part: int
+    is_fine: bool
+    first: int
+    size: int
 
 
 class PartQuantizer(nn.Module):
@@ -79,18 +94,19 @@ class PartQuantizer(nn.Module):
     Latents are those of `PartCodec.latents`, part after part.
 
     Args:
-        parts: Name, size and width of each.
+        parts: Name, sizes and width of each.
     """
 
     def __init__(self, parts: Sequence[Part]) -> None:
         super().__init__()
         self.parts = tuple(parts)
-        self.sizes = [part.codes for part in parts]
         self.dims = [part.dim for part in parts]
-        self.first = [sum(self.sizes[:i]) for i in range(len(parts))]
+        self.voices = _voices(parts)
         self.books = nn.ModuleList(
-            VectorQuantize(dim=p.dim, codebook_size=p.codes, kmeans_init=True, kmeans_iters=30)
-            for p in parts
+            VectorQuantize(
+                dim=self.dims[v.part], codebook_size=v.size, kmeans_init=True, kmeans_iters=30
+            )
+            for v in self.voices
         )
         self.rest: Tensor
         self.register_buffer("rest", torch.zeros(len(parts), dtype=torch.long))
@@ -98,71 +114,100 @@ class PartQuantizer(nn.Module):
     @property
     def num_indices(self) -> int:
         """How many different tokens there are."""
-        return sum(self.sizes)
+        return sum(voice.size for voice in self.voices)
 
     @torch.no_grad()
     def fit(self, latents: Float[Tensor, "n d"], neutral: Float[Tensor, " d"]) -> None:
         """Find the codes of every part by k-means, and those of a neutral face."""
         rest = []
-        for book, rows in zip(self.books, self._split(latents), strict=True):
-            book.train()
-            book(_spread_sample(rows)[None])
-            book.eval()
-        for codes, still in zip(self._codebooks(), self._split(neutral), strict=True):
-            rest.append(torch.cdist(still[None], codes).argmin())
+        for part, rows in enumerate(self._split(latents)):
+            sample = _spread_sample(rows)
+            coarse = self._fit_book(part, False, sample)
+            if self.parts[part].fine:
+                left = sample - coarse[torch.cdist(sample, coarse).argmin(-1)]
+                self._fit_book(part, True, left)
+            still = self._split(neutral)[part]
+            rest.append(torch.cdist(still[None], coarse).argmin())
         self.rest.copy_(torch.stack(rest))
+
+    def _fit_book(self, part: int, is_fine: bool, rows: Float[Tensor, "n d"]) -> Tensor:
+        """Fit one codebook and give it."""
+        places = [(voice.part, voice.is_fine) for voice in self.voices]
+        book = self.books[places.index((part, is_fine))]
+        book.train()
+        book(rows[None])
+        book.eval()
+        return book.codebook  # type: ignore[return-value]
 
     @torch.no_grad()
     def forward(self, latents: Float[Tensor, "b t d"]) -> Int[Tensor, "b t"]:
         """Choose the tokens of latents, frame after frame from a neutral face."""
-        costs = [
-            torch.cdist(rows, codes[None]).square() * part.gain
-            for part, codes, rows in zip(
-                self.parts, self._codebooks(), self._split(latents), strict=True
+        speakers = [
+            _Speaker(part, coarse, fine, rows, rest)
+            for part, (coarse, fine), rows, rest in zip(
+                self.parts, self._codebooks(), self._split(latents), self.rest, strict=True
             )
         ]
-        best = [cost.min(-1) for cost in costs]
-        lowest = torch.stack([b.values for b in best], -1)
-        nearest = torch.stack([b.indices for b in best], -1)
-        held = self.rest.expand(len(latents), -1).clone()
-        age = torch.ones_like(held)
-        offsets = torch.tensor(self.first, device=latents.device)
-        rows = torch.arange(len(latents), device=latents.device)
+        firsts = [voice.first for voice in self.voices]
         tokens = []
         for t in range(latents.shape[1]):
-            now = torch.stack([c[rows, t, held[:, p]] for p, c in enumerate(costs)], -1)
-            chosen = (now - lowest[:, t] + _REFRESH * age.square()).argmax(-1)
-            held[rows, chosen] = nearest[rows, t, chosen]
-            tokens.append(held[rows, chosen] + offsets[chosen])
-            age += 1
-            age[rows, chosen] = 1
+            offers = [offer for speaker in speakers for offer in speaker.offers(t)]
+            chosen = torch.stack([gain for gain, _ in offers], -1).argmax(-1)
+            codes = torch.stack([code for _, code in offers], -1)
+            at = 0
+            for speaker in speakers:
+                speaker.take(chosen - at, codes[:, at : at + speaker.num_voices])
+                at += speaker.num_voices
+            first = torch.tensor(firsts, device=latents.device)[chosen]
+            tokens.append(first + codes.gather(1, chosen[:, None])[:, 0])
         return torch.stack(tokens, -1)
 
     def hold(self, indices: Int[Tensor, "b t"]) -> Held:
         """Give what every part holds at every frame of a sequence of tokens."""
         codes, freshness = [], []
         time = torch.arange(indices.shape[1], device=indices.device)
-        for p, book in enumerate(self._codebooks()):
-            local = indices - self.first[p]
-            is_own = (local >= 0) & (local < self.sizes[p])
-            last = torch.where(is_own, time, -1).cummax(-1).values
-            code = torch.where(last < 0, self.rest[p], local.gather(1, last.clamp_min(0)))
-            codes.append(book[code])
+        for p, (coarse, fine) in enumerate(self._codebooks()):
+            last, local = self._last_of(indices, time, p, False)
+            code = coarse[torch.where(last < 0, self.rest[p], local)]
+            if len(fine) > 1:
+                last_fine, local = self._last_of(indices, time, p, True)
+                code = code + fine[torch.where(last_fine > last, local, len(fine) - 1)]
+                last = torch.maximum(last, last_fine)
+            codes.append(code)
             freshness.append(self._freshness(torch.where(last < 0, 1000, time - last)))
         return Held(torch.cat(codes, -1), torch.stack(freshness, -1))
 
+    def _last_of(
+        self, indices: Int[Tensor, "b t"], time: Int[Tensor, " t"], part: int, is_fine: bool
+    ) -> tuple[Tensor, Tensor]:
+        """When a voice last spoke (-1: never), and the code it then gave."""
+        voice = next(v for v in self.voices if v.part == part and v.is_fine == is_fine)
+        local = indices - voice.first
+        is_own = (local >= 0) & (local < voice.size)
+        last = torch.where(is_own, time, -1).cummax(-1).values
+        return last, local.gather(1, last.clamp_min(0)).clamp(0, voice.size - 1)
+
     def start(self) -> PartState:
         """Give the state before the first token of a stream."""
-        return PartState(self.rest.clone(), torch.full_like(self.rest, 999))
+        none = torch.tensor([part.fine for part in self.parts], device=self.rest.device)
+        return PartState(self.rest.clone(), none, torch.full_like(self.rest, 999))
 
     def advance(self, state: PartState, token: int) -> tuple[Held, PartState]:
         """Take one token; give what is held now, `[1, 1, ...]`, and the new state."""
-        codes, age = state.codes.clone(), state.age + 1
-        part = max(p for p, first in enumerate(self.first) if token >= first)
-        codes[part], age[part] = token - self.first[part], 0
-        held = torch.cat([b[c] for b, c in zip(self._codebooks(), codes, strict=True)], -1)
+        coarse, fine, age = state.coarse.clone(), state.fine.clone(), state.age + 1
+        voice = max((v for v in self.voices if token >= v.first), key=lambda v: v.first)
+        age[voice.part] = 0
+        if voice.is_fine:
+            fine[voice.part] = token - voice.first
+        else:
+            coarse[voice.part] = token - voice.first
+            fine[voice.part] = self.parts[voice.part].fine
+        held = [
+            books[0][c] + books[1][f]
+            for books, c, f in zip(self._codebooks(), coarse, fine, strict=True)
+        ]
         fresh = self._freshness(age)
-        return Held(held[None, None], fresh[None, None]), PartState(codes, age)
+        return Held(torch.cat(held)[None, None], fresh[None, None]), PartState(coarse, fine, age)
 
     def check(self, indices: Int[Tensor, "*b"]) -> None:
         """Refuse indices outside the codebooks with a ValueError."""
@@ -171,9 +216,14 @@ class PartQuantizer(nn.Module):
             bad = int(indices[outside][0])
             raise ValueError(f"`indices` must be in 0..{self.num_indices - 1}, got {bad}.")
 
-    def _codebooks(self) -> list[Tensor]:
-        """Codes of each part, `[codes, dim]`."""
-        return [book.codebook for book in self.books]  # type: ignore[misc]
+    def _codebooks(self) -> list[tuple[Tensor, Tensor]]:
+        """Coarse and fine codes of each part, `[codes, dim]`; the last fine one adds nothing."""
+        found: list[list[Tensor]] = [[] for _ in self.parts]
+        for voice, book in zip(self.voices, self.books, strict=True):
+            found[voice.part].append(book.codebook)  # type: ignore[arg-type]
+        return [
+            (books[0], torch.cat([*books[1:], torch.zeros_like(books[0][:1])])) for books in found
+        ]
 
     def _split(self, latents: Tensor) -> tuple[Tensor, ...]:
         """Cut latents into those of each part."""
@@ -181,6 +231,68 @@ class PartQuantizer(nn.Module):
 
     def _freshness(self, age: Tensor) -> Tensor:
         return torch.exp(-age.float() / _FADE_FRAMES)
+
+
+def _voices(parts: Sequence[Part]) -> tuple[_Voice, ...]:
+    """The codebooks of parts in the order of their tokens."""
+    voices: list[_Voice] = []
+    first = 0
+    for index, part in enumerate(parts):
+        for is_fine, size in ((False, part.codes), (True, part.fine)):
+            if size:
+                voices.append(_Voice(index, is_fine, first, size))
+                first += size
+    return tuple(voices)
+
+
+class _Speaker:
+    """One part while tokens are chosen: what it holds, and what it would gain by speaking.
+
+    Args:
+        part: Sizes and gain.
+        coarse: Its codes.
+        fine: Codes that add to them; the last adds nothing.
+        rows: Latents of all frames, `[b, t, dim]`.
+        rest: Code of a neutral face.
+    """
+
+    def __init__(
+        self, part: Part, coarse: Tensor, fine: Tensor, rows: Float[Tensor, "b t d"], rest: Tensor
+    ) -> None:
+        self.num_voices = 2 if part.fine else 1
+        self._gain = part.gain
+        self._to_coarse = torch.cdist(rows, coarse[None]).square()
+        self._nearest = self._to_coarse.min(-1)
+        # |z - c - f|^2 = |z - c|^2 - 2 z f + 2 c f + |f|^2
+        self._by_fine = fine.square().sum(-1) - 2.0 * rows @ fine.T
+        self._cross = 2.0 * coarse @ fine.T
+        self._coarse = rest.expand(len(rows)).clone()
+        self._fine = torch.full_like(self._coarse, len(fine) - 1)
+        self._age = torch.ones_like(self._coarse)
+        self._rows = torch.arange(len(rows), device=rows.device)
+
+    def offers(self, t: int) -> list[tuple[Tensor, Tensor]]:
+        """For each voice: what squared error it would save in frame `t`, and by which code."""
+        to_coarse = self._to_coarse[self._rows, t, self._coarse]
+        added = self._by_fine[:, t] + self._cross[self._coarse]
+        now = to_coarse + added[self._rows, self._fine]
+        waited = _REFRESH * self._age.square()
+        saved = self._gain * (now - self._nearest.values[:, t]) + waited
+        found = [(saved, self._nearest.indices[:, t])]
+        if self.num_voices == 2:
+            best = added[:, :-1].min(-1)
+            found.append((self._gain * (now - to_coarse - best.values), best.indices))
+        return found
+
+    def take(self, voice: Int[Tensor, " b"], codes: Int[Tensor, "b v"]) -> None:
+        """Note which voice speaks in each row (any other number: none of this part)."""
+        none = self._by_fine.shape[-1] - 1
+        self._coarse = torch.where(voice == 0, codes[:, 0], self._coarse)
+        self._fine = torch.where(voice == 0, none, self._fine)
+        if self.num_voices == 2:
+            self._fine = torch.where(voice == 1, codes[:, 1], self._fine)
+        speaks = (voice >= 0) & (voice < self.num_voices)
+        self._age = torch.where(speaks, 1, self._age + 1)
 
 
 def _spread_sample(rows: Float[Tensor, "n d"]) -> Float[Tensor, "n d"]:
