@@ -130,7 +130,8 @@ def find_vertices(head: Head, source: Source, bent: Array, template: Template) -
     inside = inside_vertices(template, graph)
     skin = np.unique(template.faces)
     outer, inner = skin[~inside[skin]], skin[inside[skin]]
-    before = outer[dijkstra(graph, indices=outer)[:, inner].argmin(0)]
+    _, _, nearest = dijkstra(graph, indices=outer, min_only=True, return_predecessors=True)
+    before = nearest[inner]
     vertex_ids[inner], weights[inner] = vertex_ids[before], weights[before]
     for joint, side in ((3, "left"), (4, "right")):
         own = head.parts[f"eye_{side}"].numpy()

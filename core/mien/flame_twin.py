@@ -40,11 +40,7 @@ def make_flame_arrays(seed: int) -> dict[str, Any]:
         `J_regressor [5,5023]`, `kintree_table [2,5]`, `weights [5023,5]` and `f [9976,3]`.
     """
     rng = np.random.default_rng(seed)
-    skin, skin_faces = _skin()
-    eye, eye_faces = _sphere()
-    vertices = np.concatenate([skin, *(eye + np.array(center) for center in EYE_CENTERS)])
-    first, second = len(skin), len(skin) + len(eye)
-    faces = np.concatenate([skin_faces, eye_faces + first, eye_faces + second])
+    vertices, faces, first, second = _egg()
     bumps = _bumps(vertices, rng)
     decay = 1 / np.sqrt(1 + np.arange(NUM_SHAPE + NUM_EXPR) % NUM_SHAPE)
     directions = (bumps @ rng.normal(size=(NUM_BUMPS, 3 * len(decay)))).reshape(-1, 3, len(decay))
@@ -57,7 +53,7 @@ def make_flame_arrays(seed: int) -> dict[str, Any]:
         "shapedirs": directions,
         "posedirs": posedirs,
         "J_regressor": _regressor(vertices, first, second),
-        "kintree_table": np.array([[2**32 - 1, 0, 1, 1, 1], range(5)], dtype=np.uint32),
+        "kintree_table": _kintree(),
         "weights": _weights(vertices, first, second),
         "f": faces.astype(np.uint32),
     }
@@ -82,7 +78,6 @@ def make_flame_face_arrays(
     """
     rng = np.random.default_rng(seed)
     head = Head.default()
-    twin = make_flame_arrays(seed)
     template = _on_flame(head.v_template.numpy()) if v_template is None else v_template
     places = head.joint_template.numpy().astype(np.float64) if joints is None else joints
     size = float(np.linalg.norm(places[3] - places[4])) / head.ipd
@@ -99,13 +94,14 @@ def make_flame_face_arrays(
 
     parts = own[..., : head.num_shape], own[..., head.num_shape :]
     posedirs = head.posedirs.numpy().reshape(36, -1, 3).transpose(1, 2, 0)
-    return twin | {
+    return {
         "v_template": template,
         "shapedirs": np.concatenate([mixed(parts[0], NUM_SHAPE), mixed(parts[1], NUM_EXPR)], 2),
         "posedirs": size * _on_flame(posedirs),
         "J_regressor": np.stack([_exact_regressor(template, place) for place in places]),
+        "kintree_table": _kintree(),
         "weights": _on_flame(head.lbs_weights.numpy()),
-        "f": twin["f"] if faces is None else faces,
+        "f": (_egg()[1] if faces is None else faces).astype(np.uint32),
     }
 
 
@@ -124,6 +120,24 @@ def _exact_regressor(vertices: Array, place: Array) -> Array:
     row = np.zeros(len(vertices))
     row[near] = np.linalg.pinv(rows) @ np.append(place, 1.0)
     return row
+
+
+def _kintree() -> NDArray[np.uint32]:
+    return np.array([[2**32 - 1, 0, 1, 1, 1], range(5)], dtype=np.uint32)
+
+
+def _egg() -> tuple[Array, NDArray[np.int64], int, int]:
+    """Give vertices, triangles, and where the left and the right eyeball begin."""
+    skin, skin_faces = _skin()
+    eye, eye_faces = _sphere()
+    vertices = np.concatenate([skin, *(eye + np.array(center) for center in EYE_CENTERS)])
+    first, second = len(skin), len(skin) + len(eye)
+    return (
+        vertices,
+        np.concatenate([skin_faces, eye_faces + first, eye_faces + second]),
+        first,
+        second,
+    )
 
 
 def _skin() -> tuple[Array, NDArray[np.int64]]:
