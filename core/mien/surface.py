@@ -144,40 +144,56 @@ class _TriangleGroup:
     def __init__(self, ids: Ids, corners: Array) -> None:
         self.ids, self.corners = ids, corners
         centers = corners.mean(1)
-        self.radius = float(np.linalg.norm(corners - centers[:, None], axis=2).max())
+        self.radii = np.linalg.norm(corners - centers[:, None], axis=2).max(1)
+        self.radius = float(self.radii.max())
         self.tree = cKDTree(centers)
 
     def improve(self, points: Array, best: Array, face_ids: Ids) -> None:
         """Lower `best` and set `face_ids`, in place, where a triangle here is nearer."""
         asked = np.arange(len(points))
-        count = _FIRST_CANDIDATES
+        done, count = 0, min(_FIRST_CANDIDATES, len(self.ids))
         while len(asked):
-            count = min(count, len(self.ids))
             reach, near = self.tree.query(points[asked], k=np.arange(1, count + 1))
-            flat = np.repeat(points[asked], count, axis=0)
-            distance = _distance(flat, self.corners[near.ravel()]).reshape(near.shape)
-            which = distance.argmin(1)
-            least = distance[np.arange(len(asked)), which]
-            is_better = least < best[asked]
-            best[asked[is_better]] = least[is_better]
-            face_ids[asked[is_better]] = self.ids[near[is_better, which[is_better]]]
+            for part in (slice(done, done + 1), slice(done + 1, count)):
+                self._compare(points, asked, reach[:, part], near[:, part], best, face_ids)
             if count == len(self.ids):
                 return
             asked = asked[reach[:, -1] - self.radius < best[asked]]
-            count *= 3
+            done, count = count, min(3 * count, len(self.ids))
+
+    def _compare(
+        self, points: Array, asked: Ids, reach: Array, near: Ids, best: Array, face_ids: Ids
+    ) -> None:
+        """Measure those of some candidates that may be nearer, and keep the nearest."""
+        rows, columns = np.nonzero(reach - self.radii[near] < best[asked, None])
+        if not len(rows):
+            return
+        which, chosen = asked[rows], near[rows, columns]
+        distance = _distance(points[which], self.corners[chosen])
+        order = np.lexsort((distance, which))
+        which, distance, chosen = which[order], distance[order], chosen[order]
+        first = np.flatnonzero(np.diff(which, prepend=-1))
+        is_better = distance[first] < best[which[first]]
+        kept = first[is_better]
+        best[which[kept]] = distance[kept]
+        face_ids[which[kept]] = self.ids[chosen[kept]]
 
 
 def _distance(points: Array, corners: Array) -> Array:
-    nearest = (corners * _barycentric(points, corners)[..., None]).sum(1)
+    nearest = np.einsum("nk,nka->na", _barycentric(points, corners), corners)
     return np.asarray(np.linalg.norm(points - nearest, axis=1))
+
+
+def _dot(first: Array, second: Array) -> Array:
+    return np.asarray(np.einsum("na,na->n", first, second))
 
 
 def _barycentric(points: Float[Array, "n 3"], corners: Float[Array, "n 3 3"]) -> Array:
     """The weights of each triangle's point nearest to each point."""
     first, second = corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]
     offset = points - corners[:, 0]
-    aa, ab, bb = ((u * v).sum(1) for u, v in ((first, first), (first, second), (second, second)))
-    ap, bp = (first * offset).sum(1), (second * offset).sum(1)
+    aa, ab, bb = (_dot(u, v) for u, v in ((first, first), (first, second), (second, second)))
+    ap, bp = _dot(first, offset), _dot(second, offset)
     area = np.maximum(aa * bb - ab * ab, 1e-30)
     v, w = (bb * ap - ab * bp) / area, (aa * bp - ab * ap) / area
     inside = np.stack([1 - v - w, v, w], axis=1)
@@ -192,9 +208,9 @@ def _barycentric(points: Float[Array, "n 3"], corners: Float[Array, "n 3 3"]) ->
 def _on_edge(points: Array, corners: Array, start: int, stop: int) -> tuple[Array, Array]:
     """The nearest point of one edge: its weights and its squared distance."""
     along = corners[:, stop] - corners[:, start]
-    length = np.maximum((along * along).sum(1), 1e-30)
-    share = np.clip(((points - corners[:, start]) * along).sum(1) / length, 0.0, 1.0)
+    length = np.maximum(_dot(along, along), 1e-30)
+    share = np.clip(_dot(points - corners[:, start], along) / length, 0.0, 1.0)
     weights = np.zeros((len(points), 3))
     weights[:, start], weights[:, stop] = 1 - share, share
     offset = corners[:, start] + share[:, None] * along - points
-    return weights, (offset * offset).sum(1)
+    return weights, _dot(offset, offset)
