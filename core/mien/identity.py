@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,7 +16,16 @@ from numpy.typing import NDArray
 from safetensors import safe_open
 from torch import Tensor
 
-__all__ = ["Identity", "memberships", "sample", "semantic", "slider_names"]
+__all__ = [
+    "Identity",
+    "expression_gains",
+    "memberships",
+    "random_features",
+    "random_traits",
+    "sample",
+    "semantic",
+    "slider_names",
+]
 
 Array = NDArray[np.float64]
 
@@ -28,6 +39,24 @@ RACES = ("african", "asian", "caucasian")  # MakeHuman's names of its three scul
 FEATURE_SPREAD, BUILD_SPREAD = 0.22, 0.08  # standard deviations of a random person's sliders
 BUILD = ("head", "neck", "measure", "forehead", "ear")  # sliders that turn grotesque first
 
+_BOTH_SIDES = ("mouthSmile", "mouthStretch", "mouthFrown", "mouthDimple", "mouthUpperUp")
+_BOTH_SIDES += ("mouthLowerDown", "mouthPress", "cheekSquint", "noseSneer", "eyeBlink")
+# At some ages, what a unit at full strength is multiplied by; linear between them, 1 if not named.
+_GAINS_BY_AGE: dict[float, dict[str, float]] = {
+    0.0: {
+        **{"mouthSmile": 0.55, "mouthStretch": 0.5, "mouthFrown": 0.6, "mouthDimple": 0.5},
+        **{"mouthUpperUp": 0.6, "mouthLowerDown": 0.6, "mouthPress": 0.7},
+        **{"mouthRollUpper": 0.6, "mouthRollLower": 0.6, "mouthFunnel": 0.7, "mouthPucker": 0.7},
+        **{"mouthShrugUpper": 0.7, "mouthShrugLower": 0.7, "cheekPuff": 0.6},
+        **{"cheekSquint": 0.5, "noseSneer": 0.6, "jawOpen": 0.75, "mouthClose": 0.75},
+        "eyeBlink": 1.12,  # larger eyes: lids have further to go
+    },
+    1 / 3: {"eyeBlink": 1.06},
+    1 / 2: {},
+    2 / 3: {},
+    1.0: {"mouthRollUpper": 0.75, "mouthRollLower": 0.75, "mouthPress": 0.85},
+}
+
 _ASSET = Path(__file__).parent / "assets" / "head.safetensors"
 
 
@@ -38,10 +67,41 @@ class Identity:
     Attributes:
         shape: Coefficients for `Head`; the face they give has the head's own eye distance.
         scale: Size relative to the mean adult: multiply vertices by it for metres in the world.
+        gains: Factors on expression components and "jawOpen" by name that keep this face whole;
+            1 where not named. See `expression_gains`.
     """
 
     shape: Float[Tensor, " s"]
     scale: float
+    gains: Mapping[str, float] = field(default_factory=dict)
+
+
+def expression_gains(age: float) -> dict[str, float]:
+    """Give factors on the units that a face of this age needs, by name; 1 where not named.
+
+    The units were sculpted on adults. At full strength they fold an infant's cheeks, which are
+    mostly fat, push its chin out, and press thin old lips through each other; and its lids, which
+    have larger eyes to cover, do not meet. `mouthClose` goes with `jawOpen`, which it undoes.
+
+    Args:
+        age: As for `semantic`.
+
+    Example:
+        >>> expression_gains(2 / 3)
+        {}
+        >>> gains = expression_gains(0.0)
+        >>> gains["jawOpen"], gains["mouthSmileLeft"], gains["eyeBlinkRight"]
+        (0.75, 0.55, 1.12)
+    """
+    ages = sorted(_GAINS_BY_AGE)
+    names = dict.fromkeys(name for at in ages for name in _GAINS_BY_AGE[at])
+    found: dict[str, float] = {}
+    for name in names:
+        gain = float(np.interp(age, ages, [_GAINS_BY_AGE[at].get(name, 1.0) for at in ages]))
+        if gain != 1.0:
+            sides = ("Left", "Right") if name in _BOTH_SIDES else ("",)
+            found |= {name + side: round(gain, 4) for side in sides}
+    return found
 
 
 def memberships(
@@ -111,10 +171,7 @@ def semantic(
         raise ValueError(f"`race` must be three shares of at least 0, not all 0, got {race}.")
     sliders = np.zeros(len(model.sliders))
     if seed is not None:
-        spread = [
-            BUILD_SPREAD if name.startswith(BUILD) else FEATURE_SPREAD for name in model.sliders
-        ]
-        sliders = np.clip(np.random.default_rng(seed).normal(0, spread), -1, 1)
+        sliders = np.array(list(random_features(seed).values()))
     for name, value in (features or {}).items():
         if name not in model.sliders or not -1 <= value <= 1:
             raise ValueError(
@@ -123,21 +180,35 @@ def semantic(
             )
         sliders[model.sliders.index(name)] = value
     shares = dict(zip(RACES, (part / sum(race) for part in race), strict=True))
-    return model.identity(memberships(**given) | shares, sliders)
+    person = model.identity(memberships(**given) | shares, sliders)
+    return Identity(person.shape, person.scale, expression_gains(age))
+
+
+def random_features(seed: int) -> dict[str, float]:
+    """Give a plausible value for each local feature, the same for the same seed."""
+    names = slider_names()
+    spread = [BUILD_SPREAD if name.startswith(BUILD) else FEATURE_SPREAD for name in names]
+    values = np.clip(np.random.default_rng(seed).normal(0, spread), -1, 1)
+    return dict(zip(names, values.tolist(), strict=True))
+
+
+def random_traits(seed: int) -> dict[str, Any]:
+    """Give plausible arguments for `semantic`, the same for the same seed."""
+    rng = np.random.default_rng(seed)
+    return {
+        "age": float(rng.uniform()),
+        "gender": float(np.clip(rng.choice([0.1, 0.9]) + rng.normal() * 0.1, 0, 1)),
+        "muscle": float(np.clip(rng.normal(0.5, 0.2), 0, 1)),
+        "weight": float(np.clip(rng.normal(0.5, 0.2), 0, 1)),
+        "proportions": float(np.clip(rng.normal(0.6, 0.2), 0, 1)),
+        "race": tuple(rng.dirichlet([0.7] * 3).tolist()),
+        "seed": int(rng.integers(2**31)),
+    }
 
 
 def sample(seed: int) -> Identity:
     """Give a random plausible person, the same for the same seed."""
-    rng = np.random.default_rng(seed)
-    return semantic(
-        age=float(rng.uniform()),
-        gender=float(np.clip(rng.choice([0.1, 0.9]) + rng.normal() * 0.1, 0, 1)),
-        muscle=float(np.clip(rng.normal(0.5, 0.2), 0, 1)),
-        weight=float(np.clip(rng.normal(0.5, 0.2), 0, 1)),
-        proportions=float(np.clip(rng.normal(0.6, 0.2), 0, 1)),
-        race=tuple(rng.dirichlet([0.7] * 3).tolist()),
-        seed=int(rng.integers(2**31)),
-    )
+    return semantic(**random_traits(seed))
 
 
 def slider_names() -> tuple[str, ...]:

@@ -15,7 +15,13 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from mien.arkit import ARKIT_NAMES, EYE_LOOK_RADIANS, JAW_OPEN_RADIANS, motion_from_curves
+from mien.arkit import (
+    ARKIT_NAMES,
+    CHANNEL_NAMES,
+    EYE_LOOK_RADIANS,
+    JAW_OPEN_RADIANS,
+    motion_from_curves,
+)
 from mien.flame_twin import make_flame_arrays
 from mien.formats.glb import MAX_FRAMES, write_glb
 from mien.formats.gltf_surfaces import cut_surfaces, vertex_normals
@@ -421,3 +427,27 @@ def test_khronos_validator_finds_no_fault(tmp_path: Path, head: Head, flame: Hea
     assert done.returncode == 0, done.stderr
     for name, issues in zip(files, json.loads(done.stdout), strict=True):
         assert (name, issues["numErrors"], issues["numWarnings"]) == (name, 0, 0), issues
+
+
+def test_gains_are_in_the_morph_targets_and_in_the_jaw(tmp_path: Path, head: Head) -> None:
+    gains = {"mouthSmileLeft": 0.5, "eyeBlinkRight": 1.2, "jawOpen": 0.75}
+    motion = lively(head, 3)
+    write_glb(tmp_path / "a.glb", head, motion, gains=gains)
+    factors = torch.tensor([gains.get(name, 1.0) for name in head.expr_names])
+    wanted = motion.replace(expr=motion.expr * factors, jaw_pose=motion.jaw_pose * 0.75)
+    assert worst_mm(tmp_path / "a.glb", head, wanted) < 1e-3
+    write_glb(tmp_path / "b.glb", head, gains=gains)
+    gltf = PlainGltf(tmp_path / "b.glb")
+    for name in ("jawOpen", "mouthSmileLeft"):
+        weights = np.array([float(name == each) for each in gltf.names])
+        curves = torch.zeros(1, len(CHANNEL_NAMES))
+        curves[0, CHANNEL_NAMES.index(name)] = gains[name]
+        posed = head.vertices(motion_from_curves(curves, 25.0))[0].numpy()
+        for points, surface in zip(gltf.pose(None, weights), cut_surfaces(head), strict=True):
+            np.testing.assert_allclose(points, posed[surface.vertex_ids], rtol=0, atol=2e-6)
+    with pytest.raises(
+        ValueError, match=r"`gains` names units that the head .* lacks: \['wink'\]"
+    ):
+        write_glb(tmp_path / "c.glb", head, gains={"wink": 1.0})
+    with pytest.raises(ValueError, match="`gains` must be finite and at least 0"):
+        write_glb(tmp_path / "c.glb", head, gains={"jawOpen": float("nan")})

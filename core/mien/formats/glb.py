@@ -15,6 +15,7 @@ Units are metres, Y up, +Z where the face looks: glTF's own axes.
 """
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ from mien.formats.gltf_rig import (
     expression_weights,
     joint_tracks,
     rigid_track,
+    scaled_head,
 )
 from mien.formats.gltf_writer import RigWriter
 from mien.head import Head
@@ -50,6 +52,7 @@ def write_glb(
     scale: float = 1.0,
     colors: Float[NDArray[Any], "v 3"] | None = None,
     texture: UInt8[NDArray[np.uint8], "h w 3"] | None = None,
+    gains: Mapping[str, float] | None = None,
     bake_joints: bool = False,
     sparse: bool = True,
 ) -> None:
@@ -64,6 +67,8 @@ def write_glb(
         colors: Of the head's vertices, sRGB in 0..1; in place of the plain materials.
         texture: Image in the head's texture chart, sRGB, first row on top (v = 1); in place of
             the plain materials.
+        gains: Factors on units by name, as `Identity.gains`; they are in the morph targets, and
+            what the motion says of the jaw is multiplied, too.
         bake_joints: Write all as morph targets, without skin (see the module).
         sparse: Leave zeros out of morph targets; False is larger, for the few loaders that
             lack sparse accessors.
@@ -73,13 +78,16 @@ def write_glb(
         OSError: If the file cannot be written.
     """
     _check(path, head, motion, scale, colors, texture)
-    head = double_head(head)
+    gains = _checked_gains(head, gains)
+    head = scaled_head(double_head(head), gains)
     motion = None if motion is None else motion.to("cpu", head.v_template.dtype)
+    if motion is not None:
+        motion = motion.replace(jaw_pose=motion.jaw_pose * gains.get("jawOpen", 1.0))
     if shape is None and motion is not None:
         shape = motion.shape
     shape = None if shape is None else shape.detach().to("cpu", head.v_template.dtype)
     writer = RigWriter(head, shape, scale, sparse)
-    units = expression_targets(head, shape)
+    units = expression_targets(head, shape, gains.get("jawOpen", 1.0))
     extra = correctives(head, motion) if motion is not None and not bake_joints else None
     writer.add_mesh(units + (extra.targets if extra else ()), colors, texture, not bake_joints)
     tracks = _add_nodes(writer, motion, bake_joints)
@@ -127,6 +135,16 @@ def _check(
         raise ValueError(
             f"`texture` must be [H, W, 3] of uint8, got {list(texture.shape)} of {texture.dtype}."
         )
+
+
+def _checked_gains(head: Head, gains: Mapping[str, float] | None) -> dict[str, float]:
+    found = dict(gains or {})
+    unknown = sorted(set(found) - {*head.expr_names, "jawOpen"})
+    if unknown:
+        raise ValueError(f"`gains` names units that the head {head.name!r} lacks: {unknown[:5]}.")
+    if not all(math.isfinite(gain) and gain >= 0 for gain in found.values()):
+        raise ValueError("`gains` must be finite and at least 0.")
+    return found
 
 
 def _add_nodes(writer: RigWriter, motion: Motion | None, bake_joints: bool) -> JointTracks | None:

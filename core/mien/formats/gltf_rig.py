@@ -1,5 +1,7 @@
 """A head as a game engine's rig: morph targets, joints, and a motion as their tracks."""
 
+import copy
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,6 +33,7 @@ __all__ = [
     "joint_tracks",
     "pose_unit_names",
     "rigid_track",
+    "scaled_head",
 ]
 
 Array = NDArray[np.float64]
@@ -93,10 +96,24 @@ def pose_unit_names() -> tuple[str, ...]:
     return tuple(name for name in ARKIT_NAMES if name not in EXPR_NAMES)
 
 
-def expression_targets(head: Head, shape: Float[Tensor, " s"] | None) -> tuple[MorphTarget, ...]:
+def scaled_head(head: Head, gains: Mapping[str, float]) -> Head:
+    """Give the head with its expression components multiplied by factors, by name."""
+    factors = [gains.get(name, 1.0) for name in head.expr_names]
+    if all(factor == 1 for factor in factors):
+        return head
+    scaled = copy.deepcopy(head)
+    expression = slice(head.num_shape, head.num_shape + head.num_expr)
+    for dirs in (scaled.shapedirs, scaled.joint_dirs):
+        dirs[..., expression] *= dirs.new_tensor(factors)
+    return scaled
+
+
+def expression_targets(
+    head: Head, shape: Float[Tensor, " s"] | None, jaw_gain: float = 1.0
+) -> tuple[MorphTarget, ...]:
     """Give a morph target for each expression component and each of the nine pose units.
 
-    On the default head these are ARKit's 52 in ARKit's order.
+    On the default head these are ARKit's 52 in ARKit's order; `jaw_gain` is a factor on jawOpen.
     """
     found = {
         name: head.shapedirs[..., head.num_shape + index].numpy()
@@ -106,7 +123,7 @@ def expression_targets(head: Head, shape: Float[Tensor, " s"] | None) -> tuple[M
     for name in pose_unit_names():
         jaw, eyes = torch.zeros(3).double(), torch.zeros(6).double()
         _turn(name, jaw, eyes)
-        found[name] = (head(shape, jaw_pose=jaw, eye_pose=eyes) - neutral).numpy()
+        found[name] = (head(shape, jaw_pose=jaw * jaw_gain, eye_pose=eyes) - neutral).numpy()
     is_arkit = set(found) == set(ARKIT_NAMES)
     return tuple(MorphTarget(name, found[name]) for name in (ARKIT_NAMES if is_arkit else found))
 
