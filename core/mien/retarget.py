@@ -89,10 +89,10 @@ def neck_shift(motion: Motion, head: Head) -> Float[Tensor, "t 3"]:
 
     The whole head turns about its root joint and then shifts, so it takes the neck along.
     """
-    shape = None if motion.shape is None else motion.shape.to(head.v_template)
-    joints = head.joints(shape)
-    arm = (joints[_NECK] - joints[0]).to(motion.translation)
-    turned = rotvec_to_rotmat(motion.global_pose) @ arm
+    motion = motion.to(head.v_template)
+    joints = head.joints(motion.shape, motion.expr)
+    arm = joints[:, _NECK] - joints[:, 0]
+    turned = (rotvec_to_rotmat(motion.global_pose) @ arm[..., None])[..., 0]
     return turned - arm + motion.translation
 
 

@@ -264,9 +264,9 @@ def _by_frame(key: str, array: Array, num_frames: int | None, width: int) -> Arr
 
 def _one_person(key: str, array: Array) -> Array:
     """A person's shape; where it was estimated anew in every frame, the mean."""
-    rows = array.reshape(-1, array.shape[-1]) if array.ndim else array.reshape(0, 0)
-    if array.ndim > 3 or not rows.size or rows.shape[1] > MAX_COMPONENTS:
+    if not 1 <= array.ndim <= 3 or not array.size or array.shape[-1] > MAX_COMPONENTS:
         raise ValueError(f"`{key}` must be [S] or [T, S], got {list(array.shape)}")
+    rows = array.reshape(-1, array.shape[-1])
     if len(rows) > 1 and np.ptp(rows, axis=0).max() > 1e-3:
         _LOGGER.warning("`%s` changes from frame to frame; the mean is taken.", key)
     return np.asarray(rows.mean(0))

@@ -181,13 +181,14 @@ def _take(tracks: FlameTracks, head: Head, fps: float | None) -> FlameTake:
     if is_rows:
         turns = {name: _rotvecs_from_rows(turn) for name, turn in turns.items()}
     still = like.new_zeros(num_frames, 3)
+    expr = _tensor(tracks.expr, like)
     shift = still if tracks.translation is None else _tensor(tracks.translation, like)
     rotation = turns.get("rotation", still)
     if is_rows:
-        shift = shift + _root_shift(rotation, head, shape)
+        shift = shift + _root_shift(rotation, head, shape, expr)
     motion = Motion(
         fps=fps or tracks.fps or DEFAULT_FPS,
-        expr=_tensor(tracks.expr, like),
+        expr=expr,
         jaw_pose=turns.get("jaw", still),
         neck_pose=turns.get("neck", still),
         global_pose=rotation,
@@ -215,10 +216,10 @@ def _closed_lids(eyelids: Tensor) -> Tensor:
     return head.face_points(rest.replace(expr=expr))
 
 
-def _root_shift(rotation: Tensor, head: Head, shape: Tensor | None) -> Tensor:
+def _root_shift(rotation: Tensor, head: Head, shape: Tensor | None, expr: Tensor) -> Tensor:
     """How far a turn about the origin takes the root joint, `[T, 3]`."""
-    root = head.joints(shape)[0]
-    return rotvec_to_rotmat(rotation) @ root - root
+    root = head.joints(shape, expr)[:, 0]
+    return (rotvec_to_rotmat(rotation) @ root[..., None])[..., 0] - root
 
 
 def _rotvecs_from_rows(rows: Tensor) -> Tensor:
@@ -301,7 +302,7 @@ def _smirk(motion: Motion, head: Head) -> dict[str, Tensor]:
 
 
 def _pixel3dmm(motion: Motion, head: Head) -> dict[str, Tensor]:
-    shift = _root_shift(motion.global_pose, head, motion.shape)
+    shift = _root_shift(motion.global_pose, head, motion.shape, motion.expr)
     return {
         "exp": motion.expr,
         "jaw": _rows_from_rotvecs(motion.jaw_pose),
