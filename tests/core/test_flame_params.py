@@ -18,6 +18,7 @@ from mien.formats.flame_params import (
     FlameTake,
     WriteLayout,
     fit_flame_params,
+    holds_flame_params,
     load_flame_params,
     read_flame_params,
     write_flame_params,
@@ -235,6 +236,30 @@ def test_a_default_motion_survives_a_file_and_back(flame: Head, tmp_path: Path) 
     lost = (HEAD.face_points(motion) - HEAD.face_points(back)).norm(dim=-1) * HEAD.ipd * 1e3
     assert float(lost.mean()) < 0.3
     torch.testing.assert_close(back.head_rotmat(), motion.head_rotmat(), rtol=0, atol=1e-5)
+
+
+def test_flame_parameters_are_told_from_a_motion(flame: Head, tmp_path: Path) -> None:
+    for name, make in (("a", gaussian_avatars), ("b", deca), ("c", smirk), ("d", pixel3dmm)):
+        (tmp_path / name).mkdir()
+        assert holds_flame_params(saved(tmp_path / name, make()))
+    smile().save(tmp_path / "motion.npz")
+    assert not holds_flame_params(tmp_path / "motion.npz")
+    (tmp_path / "text.npz").write_text("nothing")
+    assert not holds_flame_params(tmp_path / "text.npz")
+    assert not holds_flame_params(tmp_path / "missing.npz")
+
+
+def test_a_head_read_from_a_file_takes_and_gives_motion(tmp_path: Path) -> None:
+    """All the way from FLAME's own file format, as the commands do it."""
+    arrays = make_flame_face_arrays(seed=5)
+    real = {key: value.astype(np.float32) for key, value in arrays.items() if value.dtype == float}
+    np.savez(tmp_path / "FLAME.npz", **(arrays | real))
+    flame = Head.load(tmp_path / "FLAME.npz")
+    path = tmp_path / "smile.flame.npz"
+    write_flame_params(path, smile(), flame)
+    back = read_flame_params(path, flame)
+    place = EXPR_NAMES.index("mouthSmileLeft")
+    torch.testing.assert_close(back.expr[:, place], smile().expr[:, place], rtol=0, atol=0.05)
 
 
 def test_fewer_components_can_be_written(flame: Head, tmp_path: Path) -> None:

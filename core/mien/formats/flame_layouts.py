@@ -26,7 +26,7 @@ import numpy as np
 from jaxtyping import Float
 from numpy.typing import NDArray
 
-__all__ = ["LAYOUTS", "FlameTracks", "find_layout", "tracks_from_arrays"]
+__all__ = ["EXPRESSION_NAMES", "LAYOUTS", "FlameTracks", "find_layout", "tracks_from_arrays"]
 
 Array = NDArray[np.float64]
 Found = dict[str, NDArray[np.generic]]
@@ -150,6 +150,10 @@ _PLAIN = _layout(
     shape="shape betas shape_params",
     eyelids="eyelids eyelid_params",
 )
+EXPRESSION_NAMES = frozenset(
+    name for layout in (*LAYOUTS.values(), _PLAIN) for name in layout.names["expr"]
+)
+"""What any layout calls the expression."""
 
 
 def find_layout(arrays: Found, name: str | None = None) -> str:

@@ -4,6 +4,7 @@ See `mien.formats.flame_layouts` for the layouts and where they come from. A fil
 the model itself, so all functions take the FLAME head (`Head.load("FLAME2023.pkl")`).
 """
 
+import zipfile
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +19,7 @@ from torch import Tensor
 from mien.arkit import EXPR_NAMES
 from mien.files import read_npz, whole_file
 from mien.fit import FitResult
-from mien.formats.flame_layouts import FlameTracks, tracks_from_arrays
+from mien.formats.flame_layouts import EXPRESSION_NAMES, FlameTracks, tracks_from_arrays
 from mien.head import Head
 from mien.motion import Motion
 from mien.retarget import retarget, retarget_points
@@ -33,6 +34,7 @@ __all__ = [
     "FlameTake",
     "WriteLayout",
     "fit_flame_params",
+    "holds_flame_params",
     "load_flame_params",
     "read_flame_params",
     "write_flame_params",
@@ -58,6 +60,16 @@ class FlameTake:
     motion: Motion
     eyelids: Float[Tensor, "t 2"] | None
     layout: str
+
+
+def holds_flame_params(path: str | Path) -> bool:
+    """Whether an `.npz` holds FLAME parameters rather than a `Motion`, by the names in it."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = {name.removesuffix(".npy") for name in archive.namelist()}
+    except (OSError, zipfile.BadZipFile):
+        return False
+    return "header" not in names and bool(names & EXPRESSION_NAMES)
 
 
 def load_flame_params(
