@@ -20,6 +20,7 @@ _FINE, _ROUGH = 1e-4, 1e-2  # the first step only needs to come near
 _JAW = ((-0.1, 0.7, 0.3), (-0.2, 0.2, 0.03), (-0.2, 0.2, 0.03))  # lowest, highest, prior's spread
 _EYE = ((-0.8, 0.8, 0.3), (-0.9, 0.9, 0.3), (-0.2, 0.2, 0.03))
 _EXPR_SPREAD = 0.5
+_EXPR_MEAN = 0.3  # of units that cannot be negative: few are on at a time
 _SIDES_APART = 0.5  # prior's spread of left against right, by expression
 _EYES_APART = 0.15  # radians
 _UNNAMED_BOUNDS = (-4.0, 4.0)
@@ -56,7 +57,7 @@ def fit(
 
     Regularised least squares by Gauss-Newton over expression, jaw and eyes, within bounds, all
     frames at once; parameters that the points do not tell stay near zero, change slowly, and are
-    alike on both sides.
+    alike on both sides; of units that cannot be negative, few are on at a time.
 
     Args:
         head: A head that carries face points.
@@ -68,6 +69,8 @@ def fit(
         expr_bounds: Least and greatest expression coefficient; by default 0 and 1 on a head whose
             components are named, else -4 and 4.
         noise_mm: How far to trust the points: the larger, the smoother and smaller the result.
+            Points of the same head are exact, 0.1; points of another are off by 1 to 2 in what
+            this head cannot do, and 2 keeps its units from chasing that.
         num_iterations: Gauss-Newton steps.
 
     Raises:
@@ -102,6 +105,8 @@ class _Problem:
         rows = [(lowest, highest, _EXPR_SPREAD)] * basis.num_expr + [*_JAW, *_EYE, *_EYE]
         self.lower, self.upper, spread = like.new_tensor(rows).T.contiguous()
         noise = noise_mm / 1000 / basis.ipd
+        self.pull = torch.zeros_like(spread)
+        self.pull[: basis.num_expr] = noise**2 / _EXPR_MEAN if lowest >= 0 else 0.0
         self.prior = torch.diag((noise / spread) ** 2)
         for left, right, apart in _sides(head.expr_names, basis.num_expr):
             pull = (noise / apart) ** 2
@@ -132,7 +137,7 @@ class _Problem:
         hessian = hessian + self.prior
         found = []
         for part in points.split(_CHUNK):
-            linear = part.flatten(1) @ project
+            linear = part.flatten(1) @ project - self.pull
             zero = torch.zeros_like(linear)
             shared = hessian.expand(len(part), -1, -1)
             found.append(
@@ -144,6 +149,7 @@ class _Problem:
         """One Gauss-Newton step of some frames."""
         hessian, slope = self.basis.normal_equations(now, points)
         linear = slope + torch.bmm(hessian, now[..., None])[..., 0] + self.smooth * beside
+        linear -= self.pull
         hessian += self.prior
         hessian.diagonal(dim1=1, dim2=2).add_(self.smooth * count)
         return solve_box_qp(hessian, linear, now, self.lower, self.upper, tolerance=_FINE)

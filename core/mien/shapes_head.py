@@ -20,6 +20,7 @@ Array = NDArray[np.float64]
 Ids = NDArray[np.int64]
 
 _NECK = 1
+_EYES = ((3, "eye_left"), (4, "eye_right"))
 _STILL = 1e-7  # metres
 _FEWEST = 100  # vertices that a face needs
 
@@ -37,7 +38,8 @@ def head_from_shapes(
     """Build a head from a neutral mesh and named shapes.
 
     The face points are found by bending the default head's face onto the mesh, so that motion can
-    go to and from it. Its rig is trivial: the neck turns everything, jaw and gaze are shapes.
+    go to and from it. Its rig is small: the neck turns everything, an eyeball that no shape moves
+    turns about its center, and the jaw is what the shapes make of it.
 
     Args:
         neutral: Y up, +Z where the face looks, +X the subject's left; may be open anywhere.
@@ -62,8 +64,7 @@ def head_from_shapes(
     marks = _check_landmarks(landmarks, points)
     vertices, directions = points * unit_m, directions * unit_m
     found = find_points(vertices, triangles, ids, marks)
-    weights = np.zeros((len(vertices), len(PARENTS)))
-    weights[:, _NECK] = 1.0
+    weights = _skinning(directions, ids)
     return Head(
         torch.from_numpy(vertices).float(),
         torch.from_numpy(directions).float(),
@@ -153,6 +154,17 @@ def _check_landmarks(landmarks: Mapping[int, int] | None, points: Array) -> dict
                     f"lies {across.round(3).tolist()} from {right}."
                 )
     return {int(number): int(vertex) for number, vertex in landmarks.items()}
+
+
+def _skinning(directions: Array, parts: Mapping[str, Ids]) -> Float[Array, "v 5"]:
+    """Which joint turns a vertex: the neck, or an eye that nothing else turns."""
+    weights = np.zeros((len(directions), len(PARENTS)))
+    weights[:, _NECK] = 1.0
+    for joint, name in _EYES:
+        if name in parts and np.abs(directions[parts[name]]).max() < _STILL:
+            weights[parts[name]] = 0.0
+            weights[parts[name], joint] = 1.0
+    return weights
 
 
 def _regressor(vertices: Array, directions: Array, joints: Array) -> Float[Array, "5 v"]:
