@@ -2,6 +2,8 @@ import io
 import struct
 import tracemalloc
 import zipfile
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +40,8 @@ def flame() -> Head:
 
 
 def ramp(*shape: int, size: float = 0.3) -> NDArray[np.float32]:
-    return (size * np.sin(np.arange(np.prod(shape)) * 0.7)).reshape(shape).astype(np.float32)
+    wave = size * np.sin(np.arange(np.prod(shape)) * 0.7)
+    return np.asarray(wave.reshape(shape), dtype=np.float32)
 
 
 def gaussian_avatars(num_frames: int = 3) -> Arrays:
@@ -283,12 +286,14 @@ def test_lids_closed_beyond_flame_become_a_blink(flame: Head, tmp_path: Path) ->
     assert float(left[1]) > 0.9 and float(left[0]) < 0.05 and float(right.max()) < 0.05
 
 
-def test_another_heads_motion_is_not_written(flame: Head, tmp_path: Path) -> None:
+def test_another_heads_motion_is_not_written(
+    flame: Head, tmp_path: Path, refuses: Callable[[str], AbstractContextManager[None]]
+) -> None:
     with pytest.raises(ValueError, match="of the head 'other'"):
         write_flame_params(tmp_path / "a.npz", Motion.rest(2).replace(head="other"), flame)
     with pytest.raises(ValueError, match=r"an \.npz file"):
         write_flame_params(tmp_path / "a.csv", Motion.rest(2), flame)
-    with pytest.raises(ValueError, match="must be one of gaussian_avatars"):
+    with refuses("must be one of gaussian_avatars"):
         write_flame_params(tmp_path / "a.npz", Motion.rest(2), flame, layout="bvh")  # type: ignore[arg-type]
     assert not list(tmp_path.iterdir())
 
@@ -372,7 +377,7 @@ class Armed:
 def test_pickled_arrays_are_refused_unread(flame: Head, tmp_path: Path) -> None:
     armed = np.array([Armed(tmp_path / "ran")], dtype=object)
     path = tmp_path / "armed.npz"
-    np.savez(path, expr=armed, allow_pickle=True)  # type: ignore[call-overload]
+    np.savez(path, expr=armed, allow_pickle=True)
     with pytest.raises(ValueError, match="holds Python objects"):
         load_flame_params(path, flame)
     assert not (tmp_path / "ran").exists()

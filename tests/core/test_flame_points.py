@@ -167,5 +167,8 @@ def test_the_script_makes_the_shipped_points(shared: Path) -> None:
         ids = REGIONS[f"iris_{side}"]
         skin[ids] = False
         np.testing.assert_array_equal(shipped.vertex_ids[ids], iris.vertex_ids)
-    np.testing.assert_array_equal(shipped.vertex_ids[skin], found.vertex_ids[skin])
-    np.testing.assert_allclose(shipped.weights[skin], found.weights[skin], atol=1e-4)
+    made = (flame.vertices[found.vertex_ids] * found.weights[..., None]).sum(1)
+    corners = flame.vertices[shipped.vertex_ids.numpy()]
+    wanted = (corners * shipped.weights.numpy()[..., None]).sum(1)
+    apart = np.linalg.norm(made - wanted, axis=1)[skin] * 1e3
+    assert apart.mean() < 0.1 and apart.max() < 1.0  # the same but where libraries round

@@ -38,9 +38,9 @@ def acting(num_frames: int, generator: torch.Generator) -> Motion:
 
 def errors_mm(before: Motion, after: Motion) -> Tensor:
     """Between two motions of the default head, `[T, K]`, but for the tongue."""
-    apart = (HEAD.face_points(before) - HEAD.face_points(after)).norm(dim=-1)
+    apart: Tensor = (HEAD.face_points(before) - HEAD.face_points(after)).norm(dim=-1)
     apart[:, REGIONS["tongue"]] = 0
-    return apart * HEAD.ipd * 1e3
+    return apart * (HEAD.ipd * 1e3)
 
 
 def assert_round_trip(motion: Motion, flame: Head) -> None:

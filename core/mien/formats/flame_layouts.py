@@ -19,6 +19,7 @@ All of them look along +Z with Y up at rest, in metres and radians, the left eye
 """
 
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -29,7 +30,7 @@ from numpy.typing import NDArray
 __all__ = ["EXPRESSION_NAMES", "LAYOUTS", "FlameTracks", "find_layout", "tracks_from_arrays"]
 
 Array = NDArray[np.float64]
-Found = dict[str, NDArray[np.generic]]
+Found = Mapping[str, NDArray[np.generic]]
 
 MAX_COMPONENTS = 1000
 _LOGGER = logging.getLogger(__name__)
