@@ -101,7 +101,8 @@ class _Problem:
     ) -> None:
         self.basis = basis
         like = basis.still.rest
-        lowest, highest = expr_bounds or ((0.0, 1.0) if head.expr_names else _UNNAMED_BOUNDS)
+        is_named = head.expr_names[:1] not in ((), ("expr_0",))
+        lowest, highest = expr_bounds or ((0.0, 1.0) if is_named else _UNNAMED_BOUNDS)
         rows = [(lowest, highest, _EXPR_SPREAD)] * basis.num_expr + [*_JAW, *_EYE, *_EYE]
         self.lower, self.upper, spread = like.new_tensor(rows).T.contiguous()
         noise = noise_mm / 1000 / basis.ipd

@@ -16,7 +16,7 @@ from scipy.interpolate import CubicSpline
 
 from mien.head import Head
 
-__all__ = ["NUM_LANDMARKS", "Matched", "match_landmarks"]
+__all__ = ["LOWER_LIP", "NUM_LANDMARKS", "UPPER_LIP", "Matched", "lip_halves", "match_landmarks"]
 
 Array = NDArray[np.float64]
 Ids = NDArray[np.int64]
@@ -31,7 +31,11 @@ LINES = {  # numbers from the subject's right corner to the left one
     "lips_outer_lower": (48, 59, 58, 57, 56, 55, 54),
     "lips_middle_upper": (60, 61, 62, 63, 64),
     "lips_middle_lower": (60, 67, 66, 65, 64),
+    "lips_inner_upper": (60, 61, 62, 63, 64),  # what lies behind where the lips meet, meets too
+    "lips_inner_lower": (60, 67, 66, 65, 64),
 }
+LIPS = ("lips_outer", "lips_middle", "lips_inner")
+UPPER_LIP, LOWER_LIP = 51, 57
 _MIDLINE = 0.0005  # metres
 _SAMPLES = 200
 
@@ -74,6 +78,14 @@ def match_landmarks(landmarks: Mapping[int, Float[Array, " 3"]]) -> Matched:
     return Matched(np.array(order), np.stack([places[vertex] for vertex in order]))
 
 
+def lip_halves() -> tuple[Int[Ids, " n"], Int[Ids, " m"]]:
+    """Give the vertices of the default head's upper and of its lower lip, without the corners."""
+    found = []
+    for half in ("upper", "lower"):
+        found.append(np.unique(np.concatenate([_lines()[f"{lip}_{half}"][1:-1] for lip in LIPS])))
+    return found[0], found[1]
+
+
 def _along(half: Ids, line: Array) -> Array:
     """Places on a smooth line through landmarks, as far along as the default head's vertices."""
     vertices = Head.default().v_template.numpy()
@@ -105,7 +117,7 @@ def _lines() -> dict[str, Ids]:
         f"lid_{{}}_{side}": np.union1d(regions[f"lid_upper_{side}"], regions[f"lid_lower_{side}"])
         for side in ("left", "right")
     }
-    lips = {f"{name}_{{}}": regions[name] for name in ("lips_outer", "lips_middle")}
+    lips = {f"{name}_{{}}": regions[name] for name in LIPS}
     found = {}
     for name, ring in (lids | lips).items():
         upper, lower = _halves(vertices, _walk(faces, ring))

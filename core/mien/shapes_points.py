@@ -7,10 +7,12 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 from numpy.typing import NDArray
+from scipy import sparse
+from scipy.sparse.csgraph import dijkstra
 
 from mien.face_points import PointSet
 from mien.head import Head
-from mien.landmarks68 import match_landmarks
+from mien.landmarks68 import LOWER_LIP, UPPER_LIP, lip_halves, match_landmarks
 from mien.registration import Similarity, fit_similarity, register
 from mien.surface import ClosestPoints, Surface
 
@@ -56,6 +58,8 @@ def find_points(
     positions = points.gather(head.v_template).numpy().astype(np.float64)
     places = Surface(vertices, skin, "skin").closest(bent[points.vertex_ids[:, 0].numpy()])
     vertex_ids, weights = places.vertex_ids, places.weights
+    if landmarks is not None:
+        _keep_lips_apart(vertices, skin, landmarks, bent, vertex_ids, weights)
     joints = near.apply(head.joint_template.numpy().astype(np.float64))
     loss_weights = points.loss_weights.clone()
     for side, joint in _SIDES:
@@ -110,6 +114,39 @@ def _bend(
     bent = own.copy()
     bent[kept] = register(own[kept], compact, with_places, skin, pairs)
     return _with_rest(own, bent, kept, near), near
+
+
+def _keep_lips_apart(
+    vertices: Array,
+    skin: Ids,
+    landmarks: Mapping[int, int],
+    bent: Array,
+    vertex_ids: Ids,
+    weights: Array,
+) -> None:
+    """Place each lip's points on that lip, in place: where lips touch, the nearest may not be."""
+    if UPPER_LIP not in landmarks or LOWER_LIP not in landmarks:
+        return
+    upper, lower = (
+        _distances(vertices, skin, landmarks[number]) for number in (UPPER_LIP, LOWER_LIP)
+    )
+    own = Head.default().require_points().vertex_ids[:, 0].numpy()
+    for half, is_nearer in zip(lip_halves(), (upper < lower, lower < upper), strict=True):
+        side = skin[is_nearer[skin].all(1)]
+        points = np.flatnonzero(np.isin(own, half))
+        if len(side):
+            found = Surface(vertices, side, "lip").closest(bent[own[points]])
+            vertex_ids[points], weights[points] = found.vertex_ids, found.weights
+
+
+def _distances(vertices: Array, faces: Ids, start: int) -> Array:
+    """How far each vertex is from one, along edges."""
+    edges = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]])
+    edges = np.unique(np.sort(edges, axis=1), axis=0)
+    length = np.linalg.norm(vertices[edges[:, 0]] - vertices[edges[:, 1]], axis=1)
+    count = len(vertices)
+    graph = sparse.csr_matrix((length, (edges[:, 0], edges[:, 1])), shape=(count, count))
+    return np.asarray(dijkstra(graph, directed=False, indices=start))
 
 
 def _with_rest(own: Array, bent: Array, kept: Ids, near: Similarity) -> Array:
