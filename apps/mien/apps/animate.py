@@ -7,6 +7,7 @@ from typing import Annotated
 import tyro
 
 from mien.apps.drawing import Drawing
+from mien.apps.inputs import load_flame
 from mien.apps.outputs import any_picture, check_outputs, write_outputs
 from mien.apps.progress import say
 from mien.apps.refusal import refusing
@@ -26,7 +27,8 @@ class Animate:
     """Make a face do what a text says, and write it as video, pictures or motion data.
 
     The extension decides what is written: .mp4 .gif .png (contact sheet) .csv (Live Link Face)
-    .npz .safetensors (Motion) .glb (glTF). Existing files are replaced, whole.
+    .npz .safetensors (Motion) .glb (glTF) .curves.json .curves.png .flame.npz. Existing files are
+    replaced, whole.
     """
 
     text: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="TEXT")]
@@ -45,6 +47,8 @@ class Animate:
     """Whose face: a name from `mien avatar list`, or a folder."""
     size: int = 512
     """Width and height of a video, pixels."""
+    head: Annotated[Path | None, tyro.conf.arg(metavar="FLAME.pkl")] = None
+    """FLAME model (.pkl or .npz) that .flame.npz files are for."""
     temperature: float = 0.9
     """How freely to sample; 0 always takes the likeliest."""
     top_p: float = 0.95
@@ -61,7 +65,8 @@ class Animate:
             check_seed(self.seed)
             check_fps(self.fps)
             check_sampling(self.temperature, self.top_p)
-            check_outputs(self.output)
+            flame = load_flame(self.head)
+            check_outputs(self.output, flame=flame)
             drawing.check(any_picture(self.output))
         say(str(self))
         from mien import pipeline
@@ -75,4 +80,4 @@ class Animate:
             top_p=self.top_p,
             device=self.device,
         )
-        write_outputs(motion, self.output, drawing)
+        write_outputs(motion, self.output, drawing, flame)

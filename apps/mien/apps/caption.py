@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from mien.apps.inputs import check_input, read_clip
+from mien.apps.inputs import check_input, load_flame, read_clip
 from mien.apps.refusal import refusing
 from mien.apps.request import Device, check_device
 
@@ -20,13 +20,15 @@ class Caption:
     """Say what the face in a clip does: a description, then each event with its times.
 
     Reads .csv (Live Link Face), .gesichter (a recording of its stream), .npz and .safetensors
-    (Motion).
+    (Motion), .curves.json, and .flame.npz (FLAME parameters).
     """
 
     path: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="PATH")]
     """The clip."""
     json: bool = False
     """Print {"caption", "events": [{"start", "end", "text"}], "seconds", "source"} instead."""
+    head: Annotated[Path | None, tyro.conf.arg(metavar="FLAME.pkl")] = None
+    """FLAME model (.pkl or .npz) that .flame.npz files are for."""
     device: Device = "cpu"
     """Where models run."""
 
@@ -35,7 +37,7 @@ class Caption:
         with refusing():
             check_input(self.path)
             check_device(self.device)
-            motion = read_clip(self.path)
+            motion = read_clip(self.path, load_flame(self.head))
         from mien import pipeline
 
         found = pipeline.caption(motion, device=self.device)

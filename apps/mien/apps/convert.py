@@ -7,7 +7,7 @@ from typing import Annotated
 import tyro
 
 from mien.apps.drawing import Drawing
-from mien.apps.inputs import check_input, extension, read_clip
+from mien.apps.inputs import check_input, extension, load_flame, read_clip
 from mien.apps.outputs import any_picture, check_outputs, write_outputs
 from mien.apps.refusal import refusing
 from mien.apps.request import Device, check_fps
@@ -18,8 +18,9 @@ class Convert:
     """Write a clip in another format; the extensions say which.
 
     Reads .csv (Live Link Face), .gesichter (a recording of its stream), .npz and .safetensors
-    (Motion). Writes .mp4 .gif .png (contact sheet) .csv .npz .safetensors .glb, and .ply (a folder
-    of splats, one file a frame).
+    (Motion), .curves.json and .flame.npz (FLAME parameters). Writes .mp4 .gif .png (contact sheet)
+    .csv .npz .safetensors .glb .curves.json .curves.png .flame.npz, and .ply (a folder of splats,
+    one file a frame).
     """
 
     path: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="IN")]
@@ -32,6 +33,8 @@ class Convert:
     """Whose face pictures show: a name from `mien avatar list`, or a folder."""
     size: int = 512
     """Width and height of a video, pixels."""
+    head: Annotated[Path | None, tyro.conf.arg(metavar="FLAME.pkl")] = None
+    """FLAME model (.pkl or .npz) that .flame.npz files are for."""
     device: Device = "cpu"
     """Where frames are drawn."""
 
@@ -43,14 +46,15 @@ class Convert:
         drawing = Drawing(self.avatar, self.size, self.device)
         with refusing():
             check_input(self.path)
-            check_outputs([self.output], inputs=[self.path])
+            flame = load_flame(self.head)
+            check_outputs([self.output], inputs=[self.path], flame=flame)
             if self.fps is not None:
                 check_fps(self.fps)
             drawing.check(any_picture([self.output]))
-            motion = read_clip(self.path)
+            motion = read_clip(self.path, flame)
         if self.fps is not None:
             motion = motion.resample(self.fps)
-        write_outputs(motion, [self.output], drawing)
+        write_outputs(motion, [self.output], drawing, flame)
 
     def _write_splats(self) -> None:
         """Write one PLY a frame."""
@@ -62,7 +66,7 @@ class Convert:
             if self.fps is not None:
                 check_fps(self.fps)
             Drawing(self.avatar, self.size, self.device).check()
-            motion = read_clip(self.path)
+            motion = read_clip(self.path, load_flame(self.head))
             if self.fps is not None:
                 motion = motion.resample(self.fps)
             write_splat_frames(motion, self.output, self.avatar)

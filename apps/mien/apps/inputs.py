@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from mien.head import Head
     from mien.motion import Motion
 
 MIN_FRAMES = 2  # a single picture does not move
@@ -14,10 +15,10 @@ READABLE = {
     ".npz": "Motion",
     ".safetensors": "Motion",
     ".curves.json": "ARKit curves",
+    ".flame.npz": "FLAME parameters",
 }
 COMPOUND = (".flame.npz", ".curves.json", ".curves.png")
 LATER = {
-    ".flame.npz": "FLAME parameters",
     ".mp4": "video",
     ".mov": "video",
     ".avi": "video",
@@ -42,10 +43,7 @@ def check_input(path: Path, kinds: Collection[str] = tuple(READABLE)) -> None:
     Raises:
         ValueError: If the file is missing, no file, empty, or of a format that is not read.
     """
-    if not path.exists():
-        raise ValueError(f"{path}: there is no such file.")
-    if not path.is_file():
-        raise ValueError(f"{path}: wanted a file, got a folder or a device.")
+    check_file(path)
     kind = extension(path)
     if kind not in kinds:
         known = ", ".join(f"{k} ({READABLE[k]})" if k in READABLE else k for k in kinds)
@@ -57,7 +55,15 @@ def check_input(path: Path, kinds: Collection[str] = tuple(READABLE)) -> None:
         raise ValueError(f"{path}: the file is empty.")
 
 
-def read_clip(path: Path) -> "Motion":
+def check_file(path: Path) -> None:
+    """Refuse a path where there is no file, with a ValueError."""
+    if not path.exists():
+        raise ValueError(f"{path}: there is no such file.")
+    if not path.is_file():
+        raise ValueError(f"{path}: wanted a file, got a folder or a device.")
+
+
+def read_clip(path: Path, flame: "Head | None" = None) -> "Motion":
     """The motion in a file, at the file's own frame rate.
 
     Raises:
@@ -68,9 +74,19 @@ def read_clip(path: Path) -> "Motion":
     from mien.arkit import EXPR_NAMES
     from mien.formats import read_motion
     from mien.formats.curves_json import read_curves_json
+    from mien.formats.flame_params import holds_flame_params, read_flame_params
 
-    is_json = extension(path) == ".curves.json"
-    motion = read_curves_json(path) if is_json else read_motion(path)
+    kind = extension(path)
+    if kind == ".curves.json":
+        motion = read_curves_json(path)
+    elif kind == ".flame.npz" or (kind == ".npz" and holds_flame_params(path)):
+        if flame is None:
+            raise ValueError(
+                f"{path}: FLAME parameters need the model they are for: --head FLAME2023.pkl."
+            )
+        motion = read_flame_params(path, flame)
+    else:
+        motion = read_motion(path)
     if motion.head != "mien" or motion.num_expr != len(EXPR_NAMES):
         raise ValueError(
             f"{path}: wanted a motion of the default head with {len(EXPR_NAMES)} expression "
@@ -79,3 +95,22 @@ def read_clip(path: Path) -> "Motion":
     if motion.num_frames < MIN_FRAMES:
         raise ValueError(f"{path}: wanted at least {MIN_FRAMES} frames, got {motion.num_frames}.")
     return motion
+
+
+def load_flame(path: Path | None) -> "Head | None":
+    """The FLAME model that a user named.
+
+    Raises:
+        ValueError: If the file is not there or holds no FLAME head with known face points.
+    """
+    if path is None:
+        return None
+    check_file(path)
+    from mien.head import Head
+
+    head = Head.load(path)
+    if head.points is None:
+        raise ValueError(
+            f"{path}: wanted a head of FLAME's 5023 vertices, got {head.num_vertices}."
+        )
+    return head

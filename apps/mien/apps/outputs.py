@@ -12,6 +12,7 @@ from mien.apps.progress import say
 from mien.apps.refusal import refusing
 
 if TYPE_CHECKING:
+    from mien.head import Head
     from mien.motion import Motion
 
 WRITABLE = {
@@ -24,15 +25,17 @@ WRITABLE = {
     ".glb": "glTF",
     ".curves.json": "ARKit curves",
     ".curves.png": "picture of the curves",
+    ".flame.npz": "FLAME parameters",
 }
 PICTURES = {".mp4", ".gif", ".png"}
-LATER = {".flame.npz": "FLAME parameters", ".html": "a viewer"}
+LATER = {".html": "a viewer"}
 
 
 def check_outputs(
     paths: Sequence[Path],
     kinds: Collection[str] = tuple(WRITABLE),
     inputs: Sequence[Path] = (),
+    flame: "Head | None" = None,
 ) -> None:
     """Refuse outputs that could not be written, before any work is done.
 
@@ -40,6 +43,7 @@ def check_outputs(
         paths: What the user wants written; an existing file is replaced as a whole.
         kinds: Extensions that the command can write.
         inputs: Files that are read and so must not be written over.
+        flame: The FLAME model to write FLAME parameters for.
 
     Raises:
         ValueError: If there is none, an extension is not known, or two name the same file.
@@ -52,6 +56,10 @@ def check_outputs(
     seen: dict[Path, Path] = {path.resolve(): path for path in inputs}
     for path in paths:
         _check_kind(path, kinds)
+        if extension(path) == ".flame.npz" and flame is None:
+            raise ValueError(
+                f"{path}: FLAME parameters need a model to be for: --head FLAME2023.pkl."
+            )
         if path.resolve() in seen:
             raise ValueError(f"{path}: named twice; each output must be a file of its own.")
         seen[path.resolve()] = path
@@ -108,13 +116,16 @@ def writing(path: Path) -> Iterator[Path]:
     say(f"wrote {path}")
 
 
-def write_outputs(motion: "Motion", paths: Sequence[Path], drawing: Drawing) -> None:
+def write_outputs(
+    motion: "Motion", paths: Sequence[Path], drawing: Drawing, flame: "Head | None" = None
+) -> None:
     """Write a motion to every path by its extension: all of them, or none.
 
     Args:
         motion: A motion of the default head.
         paths: Checked by :func:`check_outputs`.
         drawing: How pictures are drawn.
+        flame: The FLAME model of `.flame.npz`.
 
     Raises:
         Refusal: If the system cannot write one (a full disk): no error of ours.
@@ -123,22 +134,30 @@ def write_outputs(motion: "Motion", paths: Sequence[Path], drawing: Drawing) -> 
 
     with refusing(kinds=(OSError,)), ExitStack() as stack:
         staged = [(extension(path), stack.enter_context(whole_file(path))) for path in paths]
-        _write_data(motion, [pair for pair in staged if pair[0] not in PICTURES], drawing)
+        _write_data(motion, [pair for pair in staged if pair[0] not in PICTURES], drawing, flame)
         _write_pictures(motion, [pair for pair in staged if pair[0] in PICTURES], drawing)
     for path in paths:
         say(f"wrote {path}")
 
 
-def _write_data(motion: "Motion", staged: list[tuple[str, Path]], drawing: Drawing) -> None:
+def _write_data(
+    motion: "Motion",
+    staged: list[tuple[str, Path]],
+    drawing: Drawing,
+    flame: "Head | None",
+) -> None:
     from mien.apps.plots import plot_curves
     from mien.formats import write_motion
     from mien.formats.curves_json import write_curves_json
+    from mien.formats.flame_params import write_flame_params
 
     for kind, path in staged:
         if kind == ".glb":
             write_avatar_glb(motion, drawing.avatar, path)
         elif kind == ".curves.json":
             write_curves_json(motion, path)
+        elif kind == ".flame.npz" and flame is not None:
+            write_flame_params(path, motion, flame)
         elif kind == ".curves.png":
             plot_curves(motion).save(path, format="png")
         else:

@@ -37,7 +37,7 @@ class TrainTokenizer:
     """Learned codes, or a fixed grid (joint only)."""
     codes: int = 1024
     """Size of the codebook (joint vq only)."""
-    steps: int = 1500
+    steps: int = 2500
     """Optimizer steps."""
     windows: int = 16
     """Windows of 64 frames a step."""

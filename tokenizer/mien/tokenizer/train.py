@@ -57,7 +57,7 @@ class TrainTokenizerConfig:
     tokenizer: TokenizerConfig = field(default_factory=tokenizer_small)
     loss: LossConfig = field(default_factory=LossConfig)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
-    steps: int = 1500
+    steps: int = 2500
     windows: int = 16
     frames: int = 64
     learning_rate: float = 1.5e-3

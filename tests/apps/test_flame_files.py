@@ -1,0 +1,63 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mien.apps.cli import main
+from mien.arkit import CHANNEL_NAMES, curves_from_motion, motion_from_curves
+from mien.flame_twin import make_flame_face_arrays
+from mien.motion import Motion
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("flame") / "FLAME.npz"
+    np.savez(path, **make_flame_face_arrays(seed=6))
+    return path
+
+
+@pytest.fixture
+def clip(tmp_path: Path) -> Path:
+    curves = np.zeros((20, len(CHANNEL_NAMES)), np.float32)
+    rise = np.sin(np.linspace(0, np.pi, 20))
+    curves[:, CHANNEL_NAMES.index("jawOpen")] = 0.5 * rise
+    curves[:, CHANNEL_NAMES.index("mouthSmileLeft")] = 0.6 * rise
+    curves[:, CHANNEL_NAMES.index("headYaw")] = 0.3 * rise
+    path = tmp_path / "clip.npz"
+    motion_from_curves(curves, 25.0).save(path)
+    return path
+
+
+def test_a_clip_goes_to_flame_and_comes_back(model: Path, clip: Path, tmp_path: Path) -> None:
+    there, back = tmp_path / "clip.flame.npz", tmp_path / "back.npz"
+    assert main(["convert", str(clip), str(there), "--head", str(model)]) == 0
+    assert main(["convert", str(there), str(back), "--head", str(model)]) == 0
+    before, after = (curves_from_motion(Motion.load(path)).numpy() for path in (clip, back))
+    for name in ("jawOpen", "mouthSmileLeft", "headYaw"):
+        column = CHANNEL_NAMES.index(name)
+        np.testing.assert_allclose(after[:, column], before[:, column], atol=0.06)
+
+
+@pytest.mark.parametrize("is_written", [True, False])
+def test_flame_files_need_their_model(
+    clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], is_written: bool
+) -> None:
+    there = tmp_path / "clip.flame.npz"
+    argv = ["convert", str(clip), str(there)]
+    if not is_written:
+        np.savez(there, expr=np.zeros((4, 100)), jaw_pose=np.zeros((4, 3)))
+        argv = ["caption", str(there)]
+    assert main(argv) == 2
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1 and "--head FLAME2023.pkl" in err
+    assert there.exists() != is_written
+
+
+def test_a_model_that_is_none_is_refused(
+    clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fake = tmp_path / "FLAME.pkl"
+    fake.write_bytes(b"cos\nsystem\n(S'touch hacked'\ntR.")
+    assert main(["convert", str(clip), str(tmp_path / "a.flame.npz"), "--head", str(fake)]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+    assert not (tmp_path / "a.flame.npz").exists() and not Path("hacked").exists()
