@@ -49,13 +49,14 @@ class Template:
 
 @dataclass(frozen=True)
 class Source:
-    """The default head's skin: vertices `[V, 3]`, faces, graph, point ids by region."""
+    """The default head's skin: vertices `[V, 3]`, faces, graph; its points by region, mirrored."""
 
     vertices: Array
     faces: Ids
     graph: csr_matrix
     regions: dict[str, Ids]
     point_vertices: Ids
+    mirror: Ids
 
 
 def read_template(folder: Path) -> Template:
@@ -81,7 +82,12 @@ def read_source(head: Head) -> Source:
     if float(points.weights.max(1).values.min()) < 1:
         raise ValueError("The default head's face points must be vertices.")
     return Source(
-        vertices, faces, edge_graph(vertices, faces), regions, points.vertex_ids[:, 0].numpy()
+        vertices,
+        faces,
+        edge_graph(vertices, faces),
+        regions,
+        points.vertex_ids[:, 0].numpy(),
+        points.mirror.numpy(),
     )
 
 

@@ -71,9 +71,12 @@ def find_points(source: Source, template: Template) -> tuple[Found, Array]:
     bent[kept] = register(source.vertices[kept], faces, with_targets, outside, pairs)
 
     points = source.point_vertices
-    places = Surface(template.vertices, outside, "FLAME").closest(bent[points])
+    surface = Surface(template.vertices, outside, "FLAME")
+    places = surface.closest(bent[points])
+    flipped = places.positions[source.mirror] * np.array([-1.0, 1.0, 1.0])
+    flipped[:, 0] += 2 * eyes[0]
+    places = surface.closest((places.positions + flipped) / 2)
     vertex_ids, weights = places.vertex_ids, places.weights
-    _log.info("points %.2f mm from the surface", places.distance.mean() * 1e3)
     on_line = {int(vertex): row for row, vertex in enumerate(line_ids)}
     for point, vertex in enumerate(points.tolist()):
         if vertex in on_line:
