@@ -4,6 +4,7 @@ The licensed download is a Python 2 pickle of chumpy and scipy objects. It is re
 `mien.passive_pickle`, which runs nothing of what a file asks to run and needs neither library.
 """
 
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +47,7 @@ def read_flame(path: str | Path) -> dict[str, NDArray[Any]]:
     try:
         found = _from_pickle(path.read_bytes()) if suffix == ".pkl" else _from_npz(path)
         return _checked(found)
-    except ValueError as error:
+    except (ValueError, OverflowError, zlib.error) as error:
         raise ValueError(f"{str(path)!r} is not a FLAME model: {error}") from error
 
 

@@ -13,9 +13,10 @@ from mien.head import Head
 from mien.motion import Motion
 from mien.rotations import rotvec_to_rotmat
 
-__all__ = ["neck_shift", "retarget", "retarget_points"]
+__all__ = ["neck_shift", "points_of", "retarget", "retarget_points"]
 
 _NECK = 1
+_CHUNK = 500  # frames, to bound memory
 _FREE_BOUNDS = (-6.0, 6.0)  # of components that have no names, in standard deviations
 
 
@@ -48,9 +49,7 @@ def retarget(
             of the source head.
     """
     _check_motion(motion, source)
-    motion = motion.to(source.v_template)
-    with torch.no_grad():
-        points = source.face_points(motion)
+    points = points_of(motion, source)
     return retarget_points(motion, points, source, target, shape=shape, **options)
 
 
@@ -82,6 +81,14 @@ def retarget_points(
         head=target.name,
     )
     return _measured(dataclasses.replace(result, motion=found), points, target, is_seen)
+
+
+def points_of(motion: Motion, head: Head) -> Float[Tensor, "t k 3"]:
+    """Give `head.face_points(motion)`, without slopes and some frames at a time."""
+    starts = range(0, motion.num_frames, _CHUNK)
+    parts = [motion.slice(at, min(at + _CHUNK, motion.num_frames)) for at in starts]
+    with torch.no_grad():
+        return torch.cat([head.face_points(part) for part in parts])
 
 
 def neck_shift(motion: Motion, head: Head) -> Float[Tensor, "t 3"]:
@@ -130,8 +137,7 @@ def _with_weights(head: Head, is_seen: Tensor) -> Head:
 
 def _measured(result: FitResult, points: Tensor, target: Head, is_seen: Tensor) -> FitResult:
     """The result with errors over the points that both heads have."""
-    with torch.no_grad():
-        posed = target.face_points(result.motion)
+    posed = points_of(result.motion, target)
     apart = torch.linalg.vector_norm(posed - points.to(posed), dim=-1)
     ipd = float(target.interpupillary(result.motion.shape))
     apart_mm = apart * (ipd * 1000)

@@ -177,6 +177,22 @@ def test_an_npz_with_objects_is_refused(tmp_path: Path) -> None:
         read_flame(tmp_path / "flame.npz")
 
 
+@pytest.mark.parametrize("seed", range(20))
+def test_a_damaged_npz_is_a_head_or_a_refusal(seed: int, tmp_path: Path) -> None:
+    content = {**small_flame(), "J_regressor": small_flame()["J_regressor"].toarray()}
+    stream = io.BytesIO()
+    np.savez_compressed(stream, **content)
+    data = bytearray(stream.getvalue())
+    rng = np.random.default_rng(seed)
+    for place in rng.integers(0, len(data), 4):
+        data[place : place + 8] = rng.bytes(8)
+    (tmp_path / "flame.npz").write_bytes(data)
+    try:
+        read_flame(tmp_path / "flame.npz")
+    except ValueError as error:
+        assert "is not" in str(error) and "\n" not in str(error)
+
+
 def spoiled(**changes: Any) -> bytes:
     content = {**small_flame(), **changes}
     return pickle.dumps({key: value for key, value in content.items() if value is not None}, 2)

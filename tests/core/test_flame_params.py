@@ -460,6 +460,21 @@ def test_a_hostile_file_is_refused_in_one_line_and_little_memory(
     assert len(str(caught.value)) < 500
 
 
+@pytest.mark.parametrize("seed", range(20))
+def test_random_damage_is_a_take_or_a_refusal(flame: Head, tmp_path: Path, seed: int) -> None:
+    stream = io.BytesIO()
+    np.savez_compressed(stream, **gaussian_avatars())
+    data = bytearray(stream.getvalue())
+    rng = np.random.default_rng(seed)
+    for place in rng.integers(0, len(data), 4):
+        data[place : place + 8] = rng.bytes(8)
+    (tmp_path / "take.npz").write_bytes(data)
+    try:
+        load_flame_params(tmp_path / "take.npz", flame)
+    except ValueError as error:
+        assert "take.npz" in str(error) and "\n" not in str(error)
+
+
 def test_rows_are_not_columns() -> None:
     """The test's own reference: a 6D turn read by columns would be the inverse."""
     rotvec = torch.tensor([[0.3, 0.2, -0.1]])

@@ -11,7 +11,7 @@ from mien.flame_twin import make_flame_face_arrays
 from mien.formats import read_live_link
 from mien.head import Head, head_from_flame
 from mien.motion import Label, Motion
-from mien.retarget import neck_shift, retarget
+from mien.retarget import neck_shift, points_of, retarget
 from mien.rotations import rotvec_to_rotmat
 
 HEAD = Head.default()
@@ -97,6 +97,15 @@ def test_a_plain_neck_turn_stays_as_it_is(flame: Head, generator: torch.Generato
         rotvec_to_rotmat(there.neck_pose), rotvec_to_rotmat(motion.neck_pose), rtol=0, atol=2e-6
     )
     torch.testing.assert_close(there.translation, motion.translation, rtol=0, atol=1e-6)
+
+
+def test_a_long_motion_goes_through_in_parts(
+    monkeypatch: pytest.MonkeyPatch, generator: torch.Generator
+) -> None:
+    motion = acting(7, generator)
+    whole = points_of(motion, HEAD)
+    monkeypatch.setattr("mien.retarget._CHUNK", 3)
+    torch.testing.assert_close(points_of(motion, HEAD), whole, rtol=0, atol=1e-7)
 
 
 def test_words_rate_and_labels_come_along(flame: Head) -> None:

@@ -22,7 +22,7 @@ from mien.fit import FitResult
 from mien.formats.flame_layouts import EXPRESSION_NAMES, FlameTracks, tracks_from_arrays
 from mien.head import Head
 from mien.motion import Motion
-from mien.retarget import retarget, retarget_points
+from mien.retarget import points_of, retarget, retarget_points
 from mien.rotations import (
     rot6d_to_rotmat,
     rotmat_to_rot6d,
@@ -131,10 +131,9 @@ def fit_flame_params(
         ValueError: As `load_flame_params`, or if a head carries no face points.
     """
     take = load_flame_params(path, head, fps=fps, layout=layout)
-    with torch.no_grad():
-        points = head.face_points(take.motion)
-        if take.eyelids is not None:
-            points = points + _closed_lids(take.eyelids).to(points)
+    points = points_of(take.motion, head)
+    if take.eyelids is not None:
+        points = points + _closed_lids(take.eyelids).to(points)
     return retarget_points(take.motion, points, head, target or Head.default())
 
 
@@ -225,7 +224,7 @@ def _closed_lids(eyelids: Tensor) -> Tensor:
     expr = rest.expr.clone()
     for column, name in enumerate(_BLINKS):
         expr[:, EXPR_NAMES.index(name)] = eyelids[:, column].to(expr)
-    return head.face_points(rest.replace(expr=expr))
+    return points_of(rest.replace(expr=expr), head)
 
 
 def _root_shift(rotation: Tensor, head: Head, shape: Tensor | None, expr: Tensor) -> Tensor:
