@@ -39,8 +39,10 @@ RACES = ("african", "asian", "caucasian")  # MakeHuman's names of its three scul
 FEATURE_SPREAD, BUILD_SPREAD = 0.22, 0.08  # standard deviations of a random person's sliders
 BUILD = ("head", "neck", "measure", "forehead", "ear")  # sliders that turn grotesque first
 
-_BOTH_SIDES = ("mouthSmile", "mouthStretch", "mouthFrown", "mouthDimple", "mouthUpperUp")
-_BOTH_SIDES += ("mouthLowerDown", "mouthPress", "cheekSquint", "noseSneer", "eyeBlink")
+_BOTH_SIDES = (
+    *("mouthSmile", "mouthStretch", "mouthFrown", "mouthDimple", "mouthUpperUp"),
+    *("mouthLowerDown", "mouthPress", "cheekSquint", "noseSneer", "eyeBlink"),
+)
 # At some ages, what a unit at full strength is multiplied by; linear between them, 1 if not named.
 _GAINS_BY_AGE: dict[float, dict[str, float]] = {
     0.0: {

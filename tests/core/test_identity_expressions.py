@@ -88,7 +88,7 @@ def face() -> Face:
         for side in ("left", "right")
     ]
     eyes = [parts["eye_left"], parts["eye_right"]]
-    used = torch.cat([near.nonzero()[:, 0], *rims, *eyes]).unique()
+    used = torch.unique(torch.cat([near.nonzero()[:, 0], *rims, *eyes]))
     head = whole.subset(used)
     new_id = torch.full((len(template),), -1)
     new_id[used] = torch.arange(len(used))
@@ -134,7 +134,7 @@ def lip_overlap_mm(face: Face, vertices: Float[Tensor, "v 3"]) -> float:
     """How deep one lip's vertices lie under the other's surface."""
     deepest = 0.0
     for one, other in (face.lips, face.lips[::-1]):
-        points = vertices[one.unique()]
+        points = vertices[torch.unique(one)]
         places, normals = nearest(points, vertices[other])
         offset = points - places
         depth = -(offset * normals).sum(-1)

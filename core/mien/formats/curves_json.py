@@ -23,7 +23,7 @@ from mien.arkit import (
     find_out_of_range,
     motion_from_curves,
 )
-from mien.files import check_size, whole_file
+from mien.files import check_size, one_line, whole_file
 from mien.motion import MAX_FPS, Label, Motion
 
 __all__ = ["read_curves_json", "write_curves_json"]
@@ -72,13 +72,13 @@ def read_curves_json(path: str | Path) -> Motion:
     try:
         card = json.loads(Path(path).read_bytes(), parse_constant=_refuse_constant)
     except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise ValueError(f"{str(path)!r} is not JSON ({error}).") from error
+        raise ValueError(f"{str(path)!r} is not JSON ({one_line(error)}).") from error
     except ValueError as error:
-        raise ValueError(f"{str(path)!r}: {error}") from error
+        raise ValueError(f"{str(path)!r}: {one_line(error)}") from error
     try:
         return _parse(card)
     except ValueError as error:
-        raise ValueError(f"{str(path)!r}: {error}") from error
+        raise ValueError(f"{str(path)!r}: {one_line(error)}") from error
 
 
 def _refuse_constant(name: str) -> NoReturn:

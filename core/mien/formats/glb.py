@@ -14,12 +14,12 @@ A file holds a rig in one of two forms:
 Units are metres, Y up, +Z where the face looks: glTF's own axes.
 """
 
-import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from jaxtyping import Float, UInt8
 from numpy.typing import NDArray
 from torch import Tensor
@@ -41,6 +41,11 @@ from mien.motion import Motion
 __all__ = ["write_glb"]
 
 MAX_FRAMES = 100_000  # over an hour at 25 frames a second; times are float32
+MAX_SECONDS = 1e6
+MAX_COEFFICIENT = 1e4  # of expression, identity, poses and translation; far beyond any face
+MAX_SCALE = 1e4
+MAX_GAIN = 100.0
+_TRACKS = ("expr", "jaw_pose", "neck_pose", "global_pose", "eye_pose", "translation", "shape")
 
 
 def write_glb(
@@ -78,6 +83,7 @@ def write_glb(
         OSError: If the file cannot be written.
     """
     _check(path, head, motion, scale, colors, texture)
+    _check_sizes(motion, shape)
     gains = _checked_gains(head, gains)
     head = scaled_head(double_head(head), gains)
     motion = None if motion is None else motion.to("cpu", head.v_template.dtype)
@@ -110,8 +116,10 @@ def _check(
 ) -> None:
     if Path(path).suffix.lower() != ".glb":
         raise ValueError(f"Binary glTF is written to a file that ends in .glb, got {str(path)!r}.")
-    if not (math.isfinite(scale) and scale > 0):
-        raise ValueError(f"`scale` must be above 0 and finite, got {scale}.")
+    if not 1 / MAX_SCALE <= scale <= MAX_SCALE:
+        raise ValueError(
+            f"`scale` must be from {1 / MAX_SCALE:g} to {MAX_SCALE:g}, got {scale:g}."
+        )
     if motion is not None and (motion.head != head.name or motion.num_expr > head.num_expr):
         raise ValueError(
             f"The head {head.name!r} has {head.num_expr} expression components, got a motion for "
@@ -137,13 +145,32 @@ def _check(
         )
 
 
+def _check_sizes(motion: Motion | None, shape: Tensor | None) -> None:
+    """Refuse what is finite but overflows a file of 32-bit floats."""
+    found = {"shape": shape}
+    if motion is not None:
+        if motion.seconds > MAX_SECONDS:
+            raise ValueError(
+                f"An animation lasts at most {MAX_SECONDS:g} s, got {motion.seconds:g} s."
+            )
+        found |= {name: getattr(motion, name) for name in _TRACKS}
+    for name, track in found.items():
+        if track is None or not track.numel():
+            continue
+        if not bool(torch.isfinite(track).all()) or float(track.abs().max()) > MAX_COEFFICIENT:
+            raise ValueError(
+                f"`{name}` must be finite and at most {MAX_COEFFICIENT:g}, got "
+                f"{float(track.abs().max()):g}."
+            )
+
+
 def _checked_gains(head: Head, gains: Mapping[str, float] | None) -> dict[str, float]:
     found = dict(gains or {})
     unknown = sorted(set(found) - {*head.expr_names, "jawOpen"})
     if unknown:
         raise ValueError(f"`gains` names units that the head {head.name!r} lacks: {unknown[:5]}.")
-    if not all(math.isfinite(gain) and gain >= 0 for gain in found.values()):
-        raise ValueError("`gains` must be finite and at least 0.")
+    if not all(0 <= gain <= MAX_GAIN for gain in found.values()):
+        raise ValueError(f"`gains` must be from 0 to {MAX_GAIN:g}.")
     return found
 
 

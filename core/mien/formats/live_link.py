@@ -17,7 +17,7 @@ from mien.arkit import (
     find_out_of_range,
     motion_from_curves,
 )
-from mien.files import check_size, whole_file
+from mien.files import check_size, one_line, whole_file
 from mien.formats.gaps import fill_gaps
 from mien.formats.live_link_channels import (
     LIVE_LINK_NAMES,
@@ -57,7 +57,7 @@ def read_live_link(path: str | Path, fps: float | None = None) -> Motion:
     try:
         return _parse(lines, fps)
     except ValueError as error:
-        raise ValueError(f"{str(path)!r}: {error}") from error
+        raise ValueError(f"{str(path)!r}: {one_line(error)}") from error
 
 
 def _parse(lines: list[str], fps: float | None) -> Motion:

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from mien.arkit import motion_from_curves
-from mien.files import check_size
+from mien.files import check_size, one_line
 from mien.formats.gaps import fill_gaps
 from mien.formats.live_link_channels import curves_from_channels
 from mien.formats.live_link_udp import (
@@ -48,13 +48,15 @@ def read_llv(path: str | Path) -> Motion:
         with gzip.open(path) as stream:
             data = stream.read(MAX_BYTES + 1)
     except (OSError, EOFError, zlib.error) as error:
-        raise ValueError(f"{str(path)!r} is not a gzipped LLV recording ({error}).") from error
+        raise ValueError(
+            f"{str(path)!r} is not a gzipped LLV recording ({one_line(error)})."
+        ) from error
     if len(data) > MAX_BYTES:
         raise ValueError(f"{str(path)!r} unpacks to more than {MAX_BYTES // 2**20} MB.")
     try:
         return _parse(data)
     except ValueError as error:
-        raise ValueError(f"{str(path)!r}: {error}") from error
+        raise ValueError(f"{str(path)!r}: {one_line(error)}") from error
 
 
 def _parse(data: bytes) -> Motion:
