@@ -13,7 +13,7 @@ from mien.head import Head
 from mien.motion import Motion
 from mien.rotations import rotvec_to_rotmat
 
-__all__ = ["neck_shift", "points_of", "retarget", "retarget_points"]
+__all__ = ["neck_shift", "points_of", "retarget", "retarget_points", "with_fewer_components"]
 
 _NECK = 1
 _CHUNK = 500  # frames, to bound memory
@@ -101,6 +101,29 @@ def neck_shift(motion: Motion, head: Head) -> Float[Tensor, "t 3"]:
     arm = joints[:, _NECK] - joints[:, 0]
     turned = (rotvec_to_rotmat(motion.global_pose) @ arm[..., None])[..., 0]
     return turned - arm + motion.translation
+
+
+def with_fewer_components(head: Head, num_expr: int) -> Head:
+    """Give the head with its first expression components only.
+
+    Raises:
+        ValueError: If it has not that many.
+    """
+    if not 1 <= num_expr <= head.num_expr:
+        raise ValueError(f"`num_expr` must be 1 to {head.num_expr}, got {num_expr}.")
+    return Head(
+        head.v_template,
+        head.shapedirs[..., : head.num_shape + num_expr],
+        head.posedirs,
+        head.J_regressor,
+        head.lbs_weights,
+        head.faces,
+        num_shape=head.num_shape,
+        name=head.name,
+        expr_names=head.expr_names[:num_expr],
+        parts=head.parts,
+        points=head.points,
+    )
 
 
 def _check_motion(motion: Motion, source: Head) -> None:

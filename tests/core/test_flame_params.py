@@ -267,8 +267,10 @@ def test_a_head_read_from_a_file_takes_and_gives_motion(tmp_path: Path) -> None:
 
 def test_fewer_components_can_be_written(flame: Head, tmp_path: Path) -> None:
     path = tmp_path / "smile.npz"
-    write_flame_params(path, smile(), flame, layout="deca", num_expr=50)
+    write_flame_params(path, smile(), flame, layout="deca")
     assert load_flame_params(path, flame).motion.num_expr == 50
+    write_flame_params(path, smile(), flame, num_expr=30)
+    assert load_flame_params(path, flame).motion.num_expr == 30
     with pytest.raises(ValueError, match="`num_expr` must be 1 to 100, got 101"):
         write_flame_params(path, smile(), flame, num_expr=101)
 
@@ -318,6 +320,7 @@ WRONG: dict[str, tuple[Arrays, str]] = {
         gaussian_avatars() | {"jaw_pose": ramp(2, 3)},
         r"`jaw_pose` must be \[3, 3\], got \[2, 3\]",
     ),
+    "endless names": ({"x" * 30_000 + str(i): ramp(2) for i in range(9)}, "xxx"),
     "no frames": ({"expr": np.zeros((0, 100))}, r"`expr` must be \[T, E\], got \[0, 100\]"),
     "not finite": (
         gaussian_avatars() | {"expr": np.full((3, 100), np.nan)},
@@ -344,7 +347,7 @@ def test_what_is_no_layout_is_refused_in_one_line(flame: Head, tmp_path: Path, n
     with pytest.raises(ValueError, match=message) as caught:
         loaded(tmp_path, arrays, flame)
     assert "\n" not in str(caught.value) and "take.npz" in str(caught.value)
-    assert len(str(caught.value)) < 400
+    assert len(str(caught.value)) < 700
 
 
 def test_a_layout_can_be_named(flame: Head, tmp_path: Path) -> None:

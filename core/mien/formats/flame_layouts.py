@@ -15,7 +15,8 @@ Layouts, each read off the code that writes or reads it:
   of their matrices (pytorch3d's order), and R turns about the origin, not the root joint.
 - `plain`: any dictionary of such tracks by the usual names, turns as rotation vectors.
 
-All of them look along +Z with Y up at rest, in metres and radians, the left eye first.
+All of them look along +Z with Y up at rest, in metres and radians, the left eye first. That the
+first eyelid is the subject's left one too is taken from its name, `l_eyelid`.
 """
 
 import logging
@@ -236,7 +237,7 @@ def _by_name(name: str) -> Layout:
 
 
 def _describe(arrays: Found) -> str:
-    parts = [f"{key} {list(array.shape)}" for key, array in sorted(arrays.items())[:8]]
+    parts = [f"{key[:30]} {list(array.shape)}" for key, array in sorted(arrays.items())[:8]]
     return "it has " + (", ".join(parts) or "nothing") + (", ..." if len(arrays) > 8 else "")
 
 

@@ -22,7 +22,7 @@ from mien.fit import FitResult
 from mien.formats.flame_layouts import EXPRESSION_NAMES, FlameTracks, tracks_from_arrays
 from mien.head import Head
 from mien.motion import Motion
-from mien.retarget import points_of, retarget, retarget_points
+from mien.retarget import points_of, retarget, retarget_points, with_fewer_components
 from mien.rotations import (
     rot6d_to_rotmat,
     rotmat_to_rot6d,
@@ -43,6 +43,8 @@ __all__ = [
 WriteLayout = Literal["gaussian_avatars", "deca", "smirk", "pixel3dmm"]
 MAX_BYTES = 256 * 2**20
 DEFAULT_FPS = 25.0
+_LONGEST_REASON = 500  # letters: names in a file may be of any length
+_NUM_EXPR = {"deca": 50, "smirk": 50}
 _BLINKS = ("eyeBlinkLeft", "eyeBlinkRight")
 
 
@@ -91,7 +93,7 @@ def load_flame_params(
         tracks = tracks_from_arrays(read_npz(path, MAX_BYTES), layout)
         return _take(tracks, head, fps)
     except (ValueError, OverflowError, zlib.error) as error:
-        text = " ".join(str(error).split()).rstrip(".")
+        text = " ".join(str(error).split())[:_LONGEST_REASON].rstrip(".")
         named = (
             text
             if str(path) in text
@@ -153,7 +155,8 @@ def write_flame_params(
         motion: Of the default head, which is retargeted, or of this FLAME head.
         head: The FLAME model to write for.
         layout: Whose names and shapes.
-        num_expr: How many expression components to use; all if None. DECA and SMIRK have 50.
+        num_expr: How many expression components to fit; if None, 50 for DECA and SMIRK, as they
+            have, else all. A FLAME motion keeps its own.
         shape: Who the FLAME head is; the mean if None. A FLAME motion keeps its own.
 
     Returns:
@@ -169,7 +172,8 @@ def write_flame_params(
         raise ValueError(f"The layout must be one of {', '.join(_WRITERS)}, got {layout!r}.")
     result = None
     if motion.head != head.name:
-        use = head if num_expr is None else _with_fewer_components(head, num_expr)
+        count = min(_NUM_EXPR.get(layout, head.num_expr), head.num_expr)
+        use = with_fewer_components(head, count if num_expr is None else num_expr)
         result = retarget(motion, _default_for(motion), use, shape=shape)
         motion = result.motion
     arrays = _WRITERS[layout](motion, head)
@@ -254,25 +258,6 @@ def _default_for(motion: Motion) -> Head:
             "FLAME head itself."
         )
     return head
-
-
-def _with_fewer_components(head: Head, num_expr: int) -> Head:
-    """The same head with its first expression components only."""
-    if not 1 <= num_expr <= head.num_expr:
-        raise ValueError(f"`num_expr` must be 1 to {head.num_expr}, got {num_expr}.")
-    return Head(
-        head.v_template,
-        head.shapedirs[..., : head.num_shape + num_expr],
-        head.posedirs,
-        head.J_regressor,
-        head.lbs_weights,
-        head.faces,
-        num_shape=head.num_shape,
-        name=head.name,
-        expr_names=head.expr_names[:num_expr],
-        parts=head.parts,
-        points=head.points,
-    )
 
 
 def _gaussian_avatars(motion: Motion, head: Head) -> dict[str, Tensor]:
