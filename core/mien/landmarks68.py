@@ -16,7 +16,15 @@ from scipy.interpolate import CubicSpline
 
 from mien.head import Head
 
-__all__ = ["LOWER_LIP", "NUM_LANDMARKS", "UPPER_LIP", "Matched", "lip_halves", "match_landmarks"]
+__all__ = [
+    "LOWER_LIP",
+    "NUM_LANDMARKS",
+    "UPPER_LIP",
+    "Matched",
+    "default_lines",
+    "lip_halves",
+    "match_landmarks",
+]
 
 Array = NDArray[np.float64]
 Ids = NDArray[np.int64]
@@ -64,7 +72,7 @@ def match_landmarks(landmarks: Mapping[int, Float[Array, " 3"]]) -> Matched:
     for name, numbers in LINES.items():
         if all(number in landmarks for number in numbers):
             line = np.stack([landmarks[number] for number in numbers])
-            half = _lines()[name]
+            half = default_lines()[name]
             places |= dict(zip(half.tolist(), _along(half, line), strict=True))
     for number, vertex in _profile().items():
         if number in landmarks:
@@ -82,7 +90,9 @@ def lip_halves() -> tuple[Int[Ids, " n"], Int[Ids, " m"]]:
     """Give the vertices of the default head's upper and of its lower lip, without the corners."""
     found = []
     for half in ("upper", "lower"):
-        found.append(np.unique(np.concatenate([_lines()[f"{lip}_{half}"][1:-1] for lip in LIPS])))
+        found.append(
+            np.unique(np.concatenate([default_lines()[f"{lip}_{half}"][1:-1] for lip in LIPS]))
+        )
     return found[0], found[1]
 
 
@@ -104,7 +114,7 @@ def _lengths(line: Array) -> Array:
 
 
 @cache
-def _lines() -> dict[str, Ids]:
+def default_lines() -> dict[str, Ids]:
     """The default head's halves of lids and lips, each from the right corner to the left one."""
     head = Head.default()
     points = head.require_points()
@@ -153,7 +163,10 @@ def _profile() -> dict[int, int]:
     """Root, tip and base of the nose, and the chin; the origin lies between the eyes."""
     head = Head.default()
     vertices = head.v_template.numpy()
-    lips = vertices[_lines()["lips_outer_upper"]], vertices[_lines()["lips_outer_lower"]]
+    lips = (
+        vertices[default_lines()["lips_outer_upper"]],
+        vertices[default_lines()["lips_outer_lower"]],
+    )
     skin = head.parts["skin"].numpy()
     x, y, z = vertices[skin].T
     middle = skin[(np.abs(x) < _MIDLINE) & (z > 0) & (y < 0.02)]
