@@ -72,10 +72,11 @@ def correspondence() -> FlameCorrespondence:
 
 
 def flame_points(v_template: Float[Tensor, "v 3"]) -> PointSet | None:
-    """Give the face points of a head with FLAME's mesh; None if it has another vertex count.
+    """Give the face points of a head with FLAME's mesh; None if the mesh is another.
 
     Points that FLAME lacks, the tongue's, keep their place in the order with a weight of zero.
-    A mesh whose vertices do not lie as FLAME's do is logged: its points mean little.
+    A mesh with as many vertices as FLAME's that do not lie as FLAME's do, whatever its size, place
+    and turn, is another: that is logged.
     """
     if len(v_template) != NUM_VERTICES:
         return None
@@ -91,10 +92,11 @@ def flame_points(v_template: Float[Tensor, "v 3"]) -> PointSet | None:
     if apart > _FARTHEST:
         _LOGGER.warning(
             "This head has %d vertices, but they do not lie as FLAME's do (%.2f eye distances "
-            "off): its face points may be nowhere near the face's parts.",
+            "off), so where its face points are is not known.",
             NUM_VERTICES,
             apart,
         )
+        return None
     return points
 
 

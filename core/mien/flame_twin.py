@@ -30,7 +30,7 @@ MIXED_IN = 0.0003  # metres: directions beyond those of the default head
 
 
 def make_flame_arrays(seed: int) -> dict[str, Any]:
-    """Make what a FLAME pickle holds.
+    """Make what a FLAME pickle holds, of an egg, whose mesh carries no face points.
 
     Args:
         seed: Of the random directions; the mean head is always the same.

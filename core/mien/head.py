@@ -313,7 +313,7 @@ class Head(nn.Module):
 
 
 def head_from_flame(arrays: dict[str, Any], num_shape: int | None = None) -> Head:
-    """Build a head from FLAME's arrays; with FLAME's 5023 vertices it carries face points.
+    """Build a head from FLAME's arrays; on FLAME's own mesh it carries the face points.
 
     Args:
         arrays: What `read_flame` gives, in FLAME's own names.

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from mien.flame_points import NUM_VERTICES, correspondence, flame_points
 from mien.head import Head
+from mien.rotations import rotvec_to_rotmat
 
 HEAD = Head.default()
 REGIONS = HEAD.require_points().regions
@@ -86,11 +87,18 @@ def test_a_mesh_of_another_size_gets_no_points() -> None:
     assert flame_points(torch.zeros(100, 3)) is None
 
 
-def test_a_mesh_that_is_not_flames_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+def test_size_place_and_turn_do_not_matter() -> None:
+    turn = rotvec_to_rotmat(torch.tensor([0.3, -2.0, 0.5]))
+    assert flame_points(1000 * default_head_as_flame() @ turn.mT + 7) is not None
+
+
+def test_a_mesh_that_is_not_flames_gets_no_points_and_is_logged(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     with caplog.at_level(logging.WARNING):
         assert flame_points(default_head_as_flame()) is not None
         assert not caplog.text
-        assert flame_points(default_head_as_flame().flip(0)) is not None
+        assert flame_points(default_head_as_flame().flip(0)) is None
         assert "do not lie as FLAME's do" in caplog.text
 
 
