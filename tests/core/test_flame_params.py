@@ -160,10 +160,11 @@ def test_pixel3dmm_is_read_and_its_head_stands_where_it_says(flame: Head, tmp_pa
     same(motion.jaw_pose, ramp(3, 3, size=0.1))
     same(motion.eye_pose, ramp(3, 6, size=0.2))
     still = torch.zeros(3, 3)
-    inner = flame.vertices(motion.replace(global_pose=still, translation=still))
+    some = flame.subset(torch.arange(0, flame.num_vertices, 40))
+    inner = some.vertices(motion.replace(global_pose=still, translation=still))
     turn = rotvec_to_rotmat(torch.from_numpy(ramp(3, 3, size=0.4)))
     wanted = inner @ turn.mT + torch.from_numpy(arrays["t"])[:, None]
-    torch.testing.assert_close(flame.vertices(motion), wanted, rtol=0, atol=2e-6)
+    torch.testing.assert_close(some.vertices(motion), wanted, rtol=0, atol=2e-6)
 
 
 def test_a_plain_dictionary_is_read(flame: Head, tmp_path: Path) -> None:
