@@ -122,7 +122,7 @@ class _Problem:
         for _ in range(num_iterations - 1):
             beside, count = _neighbors(parameters)
             step = parameters.new_zeros(len(points))
-            for part in rows.split(_CHUNK):
+            for part in torch.split(rows, _CHUNK):
                 now = parameters[part]
                 better = self._improve(now, points[part], beside[part], count[part])
                 parameters[part] = better
@@ -137,7 +137,7 @@ class _Problem:
         hessian, project = self.basis.at_rest()
         hessian = hessian + self.prior
         found = []
-        for part in points.split(_CHUNK):
+        for part in torch.split(points, _CHUNK):
             linear = part.flatten(1) @ project - self.pull
             zero = torch.zeros_like(linear)
             shared = hessian.expand(len(part), -1, -1)

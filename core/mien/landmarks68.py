@@ -98,7 +98,7 @@ def lip_halves() -> tuple[Int[Ids, " n"], Int[Ids, " m"]]:
 
 def _along(half: Ids, line: Array) -> Array:
     """Places on a smooth line through landmarks, as far along as the default head's vertices."""
-    vertices = Head.default().v_template.numpy()
+    vertices = Head.default().v_template.numpy().astype(np.float64)
     knots = _lengths(line)
     curve = CubicSpline(knots, line)
     fine = curve(np.linspace(0, 1, _SAMPLES))
@@ -118,7 +118,7 @@ def default_lines() -> dict[str, Ids]:
     """The default head's halves of lids and lips, each from the right corner to the left one."""
     head = Head.default()
     points = head.require_points()
-    faces, vertices = head.faces.numpy(), head.v_template.numpy()
+    faces, vertices = head.faces.numpy(), head.v_template.numpy().astype(np.float64)
     regions = {
         name: points.vertex_ids[ids, 0].numpy().astype(np.int64)
         for name, ids in points.regions.items()
@@ -162,7 +162,7 @@ def _halves(vertices: Array, cycle: Ids) -> tuple[Ids, Ids]:
 def _profile() -> dict[int, int]:
     """Root, tip and base of the nose, and the chin; the origin lies between the eyes."""
     head = Head.default()
-    vertices = head.v_template.numpy()
+    vertices = head.v_template.numpy().astype(np.float64)
     lips = (
         vertices[default_lines()["lips_outer_upper"]],
         vertices[default_lines()["lips_outer_lower"]],

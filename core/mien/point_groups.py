@@ -60,7 +60,7 @@ class PointGroup:
     ) -> Float[Tensor, "t 3 n"]:
         """Where the points are before the joint turns them."""
         both = torch.cat([expr, features], dim=1)
-        return torch.addmm(self.rest.flatten(), both, self.by_both).unflatten(1, (3, -1))
+        return torch.addmm(self.rest.flatten(), both, self.by_both).reshape(len(expr), 3, -1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,7 +135,7 @@ class JointReach:
         """
         own = _by_parameter(turns, self.own_by_feature)
         slopes = _by_parameter(turns, self.by_feature) + rotmats[:, None, self.joint] @ own
-        slopes += (turns.reshape(-1, 9, 3) @ arms).unflatten(1, (3, 3))
+        slopes += (turns.reshape(-1, 9, 3) @ arms).reshape(slopes.shape)
         for other, part in self.passed.items():
             inner = _by_parameter(turns, part.by_feature)
             slopes[..., part.places] += rotmats[:, None, other] @ inner

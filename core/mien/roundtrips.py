@@ -65,7 +65,10 @@ class Hop:
 
 
 def through_points(
-    motion: Motion, head: Head | None = None, name: str = "points", **options: float
+    motion: Motion,
+    head: Head | None = None,
+    name: str = "points",
+    noise_mm: float = _SAME_NOISE_MM,
 ) -> Hop:
     """Head to face points, and back by `fit` on the same head and person.
 
@@ -73,13 +76,15 @@ def through_points(
         motion: Of the head.
         head: The default head if None.
         name: Of the hop.
-        options: For `fit`, such as `noise_mm`.
+        noise_mm: For `fit`.
     """
     head = head or Head.default()
     start = time.process_time()
     with torch.no_grad():
         points = head.face_points(motion)
-    found = fit(head, points, motion.head_rotmat(), motion.fps, shape=motion.shape, **options)
+    found = fit(
+        head, points, motion.head_rotmat(), motion.fps, shape=motion.shape, noise_mm=noise_mm
+    )
     seconds = time.process_time() - start
     return _compared(name, motion, found.motion, head, seconds)
 
@@ -226,7 +231,7 @@ def format_hops(hops: Sequence[Hop]) -> str:
         points        9      1.50   0.0100   0.0200   0.0300  0.0040   0.05       600
     """
     head = ("through", "frames", "moved mm", "mean mm", "lips mm", "lids mm", "units", "worst")
-    rows = [(*head, "frames/s")]
+    rows: list[tuple[str, ...]] = [(*head, "frames/s")]
     for hop in hops:
         rows.append(
             (

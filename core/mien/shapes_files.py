@@ -145,7 +145,9 @@ def _read_obj(path: Path) -> tuple[Array, Ids]:
             elif kind == "f":
                 corners = [int(field.split("/")[0]) for field in fields]
                 corners = [c - 1 if c > 0 else len(vertices) + c for c in corners]
-                faces += [[corners[0], *pair] for pair in zip(corners[1:], corners[2:], strict=False)]
+                faces += [
+                    [corners[0], *pair] for pair in zip(corners[1:], corners[2:], strict=False)
+                ]
             if len(vertices) > MAX_VERTICES:
                 raise ValueError(f"at most {MAX_VERTICES:,} vertices are read")
         return np.array(vertices).reshape(-1, 3), np.array(faces, dtype=np.int64).reshape(-1, 3)

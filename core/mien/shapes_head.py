@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 from scipy.sparse.csgraph import connected_components
@@ -26,12 +26,12 @@ _FEWEST = 100  # vertices that a face needs
 
 
 def head_from_shapes(
-    neutral: Float[ArrayLike, "v 3"],
-    faces: Int[ArrayLike, "f 3"],
-    deltas: Mapping[str, Float[ArrayLike, "v 3"]],
+    neutral: ArrayLike,
+    faces: ArrayLike,
+    deltas: Mapping[str, ArrayLike],
     landmarks: Mapping[int, int] | None = None,
     *,
-    parts: Mapping[str, Int[ArrayLike, " n"]] | None = None,
+    parts: Mapping[str, ArrayLike] | None = None,
     unit_m: float = 1.0,
     name: str = "shapes",
 ) -> Head:
@@ -42,9 +42,10 @@ def head_from_shapes(
     turns about its center, and the jaw is what the shapes make of it.
 
     Args:
-        neutral: Y up, +Z where the face looks, +X the subject's left; may be open anywhere.
-        faces: Triangles.
-        deltas: What each shape adds to the neutral. ARKit names in any spelling become ours.
+        neutral: `[V, 3]`, open or closed; Y up, +Z where the face looks, +X the subject's left.
+        faces: Triangles, `[F, 3]`.
+        deltas: What each shape adds to the neutral, `[V, 3]`. ARKit names in any spelling become
+            ours.
         landmarks: Vertex ids by iBUG number, 0 to 67, as many as are known; the lines of lids and
             lips and the profile are used. Without any, the mesh must be a whole head, and the
             points are found less well.

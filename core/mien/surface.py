@@ -121,7 +121,7 @@ class Surface:
         weights = _barycentric(points, self.vertices[self.faces[face_ids]])
         corners = self.faces[face_ids]
         positions = (self.vertices[corners] * weights[..., None]).sum(1)
-        is_on_rim = ((weights < _AT_EDGE) & self.rim[face_ids]).any(1)
+        is_on_rim = np.asarray(((weights < _AT_EDGE) & self.rim[face_ids]).any(1))
         distance = np.linalg.norm(positions - points, axis=1)
         return ClosestPoints(face_ids, corners, weights, positions, distance, is_on_rim)
 
