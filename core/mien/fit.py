@@ -52,6 +52,7 @@ def fit(
     expr_bounds: tuple[float, float] | None = None,
     noise_mm: float = 0.1,
     num_iterations: int = 6,
+    basis: PointBasis | None = None,
 ) -> FitResult:
     """The motion of a head whose face points come nearest to given ones.
 
@@ -72,11 +73,13 @@ def fit(
             Points of the same head are exact, 0.1; points of another are off by 1 to 2 in what
             this head cannot do, and 2 keeps its units from chasing that.
         num_iterations: Gauss-Newton steps.
+        basis: `PointBasis(head, shape, points)`, made here if None: give it where many short
+            pieces are fit, such as live frames one by one.
 
     Raises:
         ValueError: If `points` is not `[T, K, 3]` with the head's K, or not finite.
     """
-    basis = PointBasis(head, shape, points)
+    basis = PointBasis(head, shape, points) if basis is None else basis
     _check(points, basis.num_points)
     problem = _Problem(head, basis, fps, expr_bounds, noise_mm)
     with torch.no_grad():
@@ -134,7 +137,7 @@ class _Problem:
 
     def _start(self, points: Tensor) -> Tensor:
         """One step from rest, where all frames share their slopes."""
-        hessian, project = self.basis.at_rest()
+        hessian, project = self.basis.at_rest
         hessian = hessian + self.prior
         found = []
         for part in torch.split(points, _CHUNK):

@@ -8,6 +8,8 @@ where each `q` is linear in the expression and in the pose features `R - I`. It 
 function as `mien.face_points.PointModel`, with derivatives that cost little.
 """
 
+from functools import cached_property
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -106,6 +108,7 @@ class PointBasis:
         arms = [group.carried(expr, features) for group in self.moving]
         return rotmats, arms, self.still.carried(expr, features)
 
+    @cached_property
     def at_rest(self) -> tuple[Float[Tensor, "p p"], Float[Tensor, "k3 p"]]:
         r"""At zero parameters, :math:`J^T W J` and :math:`W J`, the same for every frame."""
         zero = self.weights.new_zeros(1, self.num_expr + NUM_POSE)

@@ -91,7 +91,7 @@ def test_at_rest_every_frame_has_the_same_slopes(generator: torch.Generator) -> 
     basis = PointBasis(HEAD, some_shape(generator), zero)
     points = torch.randn(2, basis.num_points, 3, generator=generator, dtype=torch.float64)
     hessian, slope = basis.normal_equations(zero, points)
-    shared, project = basis.at_rest()
+    shared, project = basis.at_rest
     torch.testing.assert_close(hessian, shared.expand_as(hessian), rtol=0, atol=1e-12)
     # the stored head is in float32, so that at rest its points are off by 1e-9: worst seen 3e-7
     torch.testing.assert_close(slope, points.flatten(1) @ project, rtol=0, atol=2e-6)
@@ -236,6 +236,16 @@ def test_rest_is_found_exactly_and_regions_are_named() -> None:
     assert float(found.motion.eye_pose.abs().max()) < 1e-5
     assert {"lips", "iris_left", "brow_right"} <= set(found.region_error_mm)
     assert found.motion.head == HEAD.name
+
+
+def test_a_basis_given_changes_nothing(generator: torch.Generator) -> None:
+    motion = acting(3, generator)
+    shape = some_shape(generator)
+    points = HEAD.face_points(motion.replace(shape=shape))
+    basis = PointBasis(HEAD, shape, points)
+    for _ in range(2):
+        ours, theirs = fit(HEAD, points, shape=shape, basis=basis), fit(HEAD, points, shape=shape)
+        torch.testing.assert_close(ours.motion.expr, theirs.motion.expr, rtol=0, atol=0)
 
 
 def test_chunks_do_not_show(generator: torch.Generator) -> None:
