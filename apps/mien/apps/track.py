@@ -15,7 +15,8 @@ from mien.apps.refusal import refusing
 from mien.apps.request import Device
 
 if TYPE_CHECKING:
-    from mien.tracking import FaceLandmarker, Footage, Tracking
+    from mien.motion import Motion
+    from mien.tracking import Footage, Tracking
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ class Track:
 
     def run(self) -> None:
         """Look, follow, write."""
-        from mien.tracking import Crop, Footage, MediaPipeLandmarker, download_model, find_model
+        from mien.tracking import Crop, Footage, download_model, find_model
 
         drawing = Drawing(self.avatar, self.size, self.device)
         outputs = self.output
@@ -64,29 +65,43 @@ class Track:
             crop = Crop.parse(self.crop) if self.crop else None
             footage = Footage.open(self.path, crop, self.start, self.stop)
             model = download_model() if self.download_model else find_model(self.model)
-        kinds = (ValueError, OSError, ImportError)
-        with refusing(str(self.path), kinds), MediaPipeLandmarker(model) as landmarker:
-            tracking = track_footage(footage, landmarker, self.smoothing)
+        with refusing(str(self.path)):
+            tracking = track_footage(footage, model, self.smoothing)
         write_outputs(tracking.motion, outputs, drawing)
+
+
+def track_video(path: Path) -> "Motion":
+    """The motion of the face in a video, for commands that read clips.
+
+    Raises:
+        ValueError: If it cannot be tracked; the message says why.
+    """
+    from mien.tracking import Footage, find_model
+
+    return track_footage(Footage.open(path), find_model()).motion
 
 
 def track_footage(
     footage: "Footage",
-    landmarker: "FaceLandmarker",
+    model: Path,
     smoothing: Literal["zero-phase", "causal", "none"] = "zero-phase",
 ) -> "Tracking":
     """Track what a file shows, with progress, and tell the user what was noticed.
 
     Raises:
-        ValueError: If the file is damaged or shows no face.
+        ValueError: If the file is damaged or shows no face, or MediaPipe is missing.
     """
+    from mien import tracking
     from mien.apps.threads import one_thread
-    from mien.tracking import follow, track_sightings
 
     frames = with_progress(footage.frames(), footage.num_frames, "looking")
-    sightings = follow(frames, footage.fps, landmarker)
+    try:
+        with tracking.MediaPipeLandmarker(model) as landmarker:
+            sightings = tracking.follow(frames, footage.fps, landmarker)
+    except ImportError as error:
+        raise ValueError(str(error)) from error
     with one_thread():
-        tracking = track_sightings(sightings, footage.fps, smoothing)
-    for note in tracking.notes:
+        found = tracking.track_sightings(sightings, footage.fps, smoothing)
+    for note in found.notes:
         say(note)
-    return tracking
+    return found

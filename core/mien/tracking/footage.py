@@ -79,7 +79,8 @@ class Crop:
                 "A crop must be left, right, top, bottom or x,y,w,h in whole pixels, "
                 f"got {text!r}."
             )
-        return Crop(*numbers)
+        x, y, w, h = numbers
+        return Crop(x, y, w, h)
 
     def box(self, width: int, height: int) -> tuple[int, int, int, int]:
         """Give x, y, w, h in a picture of some size.

@@ -1,5 +1,10 @@
 """What finds faces in pictures: the seam, and MediaPipe's Face Landmarker behind it."""
 
+import importlib
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -70,18 +75,21 @@ class MediaPipeLandmarker:
 
     def __init__(self, model: str | Path) -> None:
         try:
-            from mediapipe.tasks.python import BaseOptions, vision
+            tasks: Any = importlib.import_module("mediapipe.tasks.python")
+            vision: Any = importlib.import_module("mediapipe.tasks.python.vision")
+            self._library: Any = importlib.import_module("mediapipe")
         except ImportError as error:
             raise ImportError(_MISSING) from error
         options = vision.FaceLandmarkerOptions(
-            base_options=BaseOptions(model_asset_path=str(model)),
+            base_options=tasks.BaseOptions(model_asset_path=str(model)),
             running_mode=vision.RunningMode.VIDEO,
             num_faces=MAX_FACES,
             output_face_blendshapes=True,
             output_facial_transformation_matrixes=True,
         )
         try:
-            self._task: Any = vision.FaceLandmarker.create_from_options(options)
+            with _hushed():
+                self._task: Any = vision.FaceLandmarker.create_from_options(options)
         except (RuntimeError, ValueError) as error:
             raise ValueError(f"MediaPipe cannot use {str(model)!r}: {error}") from error
         self._last_ms = -1
@@ -99,16 +107,17 @@ class MediaPipeLandmarker:
 
     def close(self) -> None:
         """Free what MediaPipe holds."""
-        self._task.close()
+        with _hushed():
+            self._task.close()
 
     def find(self, frame: UInt8[ndarray, "h w 3"], time_s: float) -> list[Face]:
         """See `FaceLandmarker`."""
-        import mediapipe
-
         self._last_ms = max(round(time_s * 1000), self._last_ms + 1)
         pixels = np.ascontiguousarray(frame)
-        image = mediapipe.Image(image_format=mediapipe.ImageFormat.SRGB, data=pixels)
-        found = self._task.detect_for_video(image, self._last_ms)
+        library = self._library
+        image = library.Image(image_format=library.ImageFormat.SRGB, data=pixels)
+        with _hushed():
+            found = self._task.detect_for_video(image, self._last_ms)
         height, width = frame.shape[:2]
         seen = zip(
             found.face_landmarks,
@@ -117,6 +126,20 @@ class MediaPipeLandmarker:
             strict=True,
         )
         return [_face(marks, shapes, matrix, (width, height)) for marks, shapes, matrix in seen]
+
+
+@contextmanager
+def _hushed() -> Iterator[None]:
+    """Keep what MediaPipe's native code says of itself off the user's screen."""
+    sys.stderr.flush()
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
 
 
 def _face(marks: Any, shapes: Any, matrix: Any, size: tuple[int, int]) -> Face:

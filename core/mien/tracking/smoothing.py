@@ -1,13 +1,16 @@
 """Smoothing of tracked motion that takes jitter out and leaves blinks and lip closures in.
 
-A One-Euro filter: slow movement is smoothed, quick movement passes. Run forward and backward over
-the whole clip, averaged, it has no lag; run forward only it is causal.
+Over a whole clip a Savitzky-Golay filter has no lag and keeps peaks; on films of known motion its
+jerk came nearest to the true one, where One-Euro filters run both ways left more. One-Euro, run
+forward only, is for those who must not look ahead.
 
 Source:
-    Casiez, Roussel and Vogel 2012, "1 Euro filter", doi:10.1145/2207676.2208639.
+    Savitzky and Golay 1964, doi:10.1021/ac60214a047; Casiez, Roussel and Vogel 2012, "1 Euro
+    filter", doi:10.1145/2207676.2208639.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, assert_never
 
@@ -15,14 +18,18 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-__all__ = ["OneEuro", "Smoothing", "smooth"]
+__all__ = ["LID_WINDOW_S", "WINDOW_S", "OneEuro", "Smoothing", "smooth"]
 
 Smoothing = Literal["zero-phase", "causal", "none"]
+
+WINDOW_S = 0.36
+LID_WINDOW_S = 0.2  # a blink closes in a tenth of a second
+_ORDER = 2
 
 
 @dataclass(frozen=True)
 class OneEuro:
-    """A filter's settings.
+    """A causal filter: slow movement is smoothed, quick movement passes.
 
     Attributes:
         cutoff_hz: Below this, still signals pass.
@@ -30,7 +37,7 @@ class OneEuro:
         slope_hz: Cutoff of the speed itself.
     """
 
-    cutoff_hz: float = 2.0
+    cutoff_hz: float = 1.0
     speed_hz: float = 4.0
     slope_hz: float = 3.0
 
@@ -51,25 +58,37 @@ def smooth(
     signal: Float[Tensor, "t c"],
     fps: float,
     kind: Smoothing = "zero-phase",
-    filter_: OneEuro | None = None,
+    quick: Sequence[int] = (),
 ) -> Float[Tensor, "t c"]:
     """Filter the columns of a signal.
 
     Args:
         signal: Evenly sampled.
         fps: Samples a second.
-        kind: Both ways in time, forward only, or not at all.
-        filter_: Its settings.
+        kind: Without lag over the whole clip, forward only, or not at all.
+        quick: Columns as quick as eyelids, smoothed over a shorter time.
     """
-    settings = filter_ or OneEuro()
     if kind == "none":
         return signal
     if kind == "causal":
-        return settings.run(signal, fps)
+        return OneEuro().run(signal, fps)
     if kind == "zero-phase":
-        backward = settings.run(signal.flip(0), fps).flip(0)
-        return (settings.run(signal, fps) + backward) / 2
+        smoothed = _savitzky_golay(signal, fps, WINDOW_S)
+        if quick:
+            columns = list(quick)
+            smoothed[:, columns] = _savitzky_golay(signal[:, columns], fps, LID_WINDOW_S)
+        return smoothed
     assert_never(kind)
+
+
+def _savitzky_golay(signal: Tensor, fps: float, window_s: float) -> Tensor:
+    from scipy.signal import savgol_filter
+
+    window = min(2 * round(window_s * fps / 2 - 0.5) + 1, (len(signal) - 1) // 2 * 2 + 1)
+    if window <= _ORDER + 1:  # a parabola through all of them
+        return signal.clone()
+    filtered = savgol_filter(signal.numpy(), window, _ORDER, axis=0)
+    return torch.from_numpy(filtered).to(signal)
 
 
 def _share(cutoff_hz: Tensor, fps: float) -> Tensor:

@@ -12,10 +12,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from mien.box_qp import solve_box_qp
-from mien.head import Head
 from mien.point_basis import NUM_POSE
 from mien.rotations import rotvec_to_rotmat
-from mien.tracking.landmark_points import LandmarkPoints
 from mien.tracking.person import Person
 
 __all__ = ["Placed", "Prior", "Settings", "Solver", "place"]
@@ -23,7 +21,6 @@ __all__ = ["Placed", "Prior", "Settings", "Solver", "place"]
 NUM_EXPR = 43
 NUM_FACE = NUM_EXPR + NUM_POSE
 NUM_PLACE = 7  # turn, shift, logarithm of the scale
-OFFSET_NOISE = 0.005
 _CHUNK = 64
 _STEP = 1e-2  # of numerical slopes, radians
 _FREE = 10.0  # a bound that nothing reaches
@@ -215,11 +212,12 @@ def face_slopes(person: Person, face: Float[Tensor, "t 52"]) -> Float[Tensor, "t
 def _skew(points: Tensor) -> Tensor:
     """How points change when they are turned by a small rotation vector."""
     axes = torch.eye(3).to(points).expand(*points.shape[:-1], 3, 3)
-    return torch.linalg.cross(axes, points[..., None, :].expand_as(axes)).mT
+    rows: Tensor = torch.linalg.cross(axes, points[..., None, :].expand_as(axes))
+    return rows.mT
 
 
 def _moved(placed: Placed, solved: Tensor) -> Placed:
-    turn, shift, grown = solved[:, NUM_FACE:].split([3, 3, 1], 1)
+    turn, shift, grown = torch.split(solved[:, NUM_FACE:], [3, 3, 1], 1)
     return replace(
         placed,
         face=solved[:, :NUM_FACE],
@@ -237,39 +235,3 @@ def _neighbors(face: Tensor) -> tuple[Tensor, Tensor]:
     count[0] -= 1
     count[-1] -= 1
     return torch.nn.functional.pad(total, (0, NUM_PLACE)), count
-
-
-def fit_person(solver: Solver, placed: Placed, noise: float, offset_spread: Tensor) -> Person:
-    """The person whose landmarks come nearest, given what the face does in some frames.
-
-    Args:
-        solver: With the person so far, whose offset is not used.
-        placed: What it found.
-        noise: How far landmarks lie from a perfect person's, interpupillary distances.
-        offset_spread: How far each landmark strays from where it lies on most people.
-    """
-    person = solver.person
-    points = LandmarkPoints.shipped()
-    head = Head.default()
-    ipd = float(head.interpupillary(person.shape.float()))
-    dirs = points.gather(head.shapedirs[..., : head.num_shape].flatten(1)) / ipd
-    dirs = dirs.reshape(len(dirs), 3, -1)
-    weights = solver.visible(placed)
-    turning = placed.log_scale.exp()[:, None, None] * placed.rotmat
-    missing = solver.landmarks - placed.project(solver.points(placed.face) - person.offset)
-    slopes = torch.einsum("tab,kbs->tkas", turning, dirs)
-    weighted = slopes * weights[..., None]
-    hessian = torch.einsum("tkas,tkaq->sq", weighted, slopes)
-    slope = torch.einsum("tkas,tka->s", weighted, missing)
-    count = len(placed.face)
-    stay = count * (noise / points.shape_spread) ** 2
-    slope = slope + stay * (points.shape_mean - person.shape)
-    change = torch.linalg.solve(hessian + torch.diag(stay), slope)
-    left = missing - torch.einsum("tkas,s->tka", slopes, change)
-    inner = torch.einsum(
-        "tab,tka,tkac->kbc", turning, weights, turning[:, None].expand(-1, len(dirs), -1, -1)
-    )
-    toward = torch.einsum("tab,tka->kb", turning, weights * left)
-    hold = count * solver.weights * (OFFSET_NOISE / offset_spread) ** 2
-    offset = torch.linalg.solve(inner + hold[:, None, None] * torch.eye(3).to(toward), toward)
-    return Person(person.shape + change, offset)

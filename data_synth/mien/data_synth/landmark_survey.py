@@ -205,7 +205,8 @@ def _hits(
     nearest = away.argmin(1)
     close = away[rows, nearest] < 0.02 * np.ptp(flat[corners], axis=0).max()
     beside = np.where(close[:, None], template[corners[nearest]], np.nan)
-    hit: Float[ndarray, "n 3"] = np.where(is_inside.any(1)[:, None], carried, beside)
+    is_hit = np.isfinite(far[rows, best])
+    hit: Float[ndarray, "n 3"] = np.where(is_hit[:, None], carried, beside)
     return hit
 
 
