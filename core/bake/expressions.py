@@ -99,7 +99,8 @@ def pose_correctives(
             sign = -sign if side == "Right" and name in ("In", "Out") else sign
             unit = f"eyeLook{name}{side}"
             share = 0.5 * sign / np.sin(gaze[unit])  # the mean of two opposite looks
-            posedirs[feature_row(joint, *entry)] += share * units[unit]
+            left = 1.0 - weights[:, joint, None]  # the eyeball itself is turned by skinning
+            posedirs[feature_row(joint, *entry)] += share * left * units[unit]
     return posedirs
 
 
