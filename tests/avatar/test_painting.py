@@ -6,8 +6,8 @@ from mien.avatar.canvas import Canvas
 from mien.avatar.look import Look
 from mien.avatar.noise import fractal_noise, smoothstep, value_noise
 from mien.avatar.pigment import skin_color
+from mien.avatar.regions import lip_mask, regions
 from mien.avatar.sampling import sample_surface
-from mien.avatar.skin import lip_mask, regions
 from mien.avatar.uv_grid import barycentric, rasterize_uv
 from mien.avatar.visibility import Occluders, cone, sphere
 from mien.head import Head
@@ -175,7 +175,7 @@ def test_a_head_without_parts_is_refused() -> None:
         ({"freckles": 1.5}, r"`freckles` must lie in \[0, 1\], got 1.5"),
         ({"melanin": -0.1}, "`melanin` must lie in"),
         ({"iris_color": (0.1, 0.2)}, "three values"),
-        ({"hair": "mohawk"}, "`hair` must be one of bob, short, down"),
+        ({"hair": "mohawk"}, "`hair` must be one of bob, short, coils, down"),
     ],
 )
 def test_a_look_refuses_what_cannot_be_painted(change: dict[str, object], message: str) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 from jaxtyping import Float
 from scipy.spatial import cKDTree
@@ -34,9 +36,8 @@ def paint_bristles(canvas: Canvas, look: Look, fineness: float) -> Splats:
     parts = []
     for side in (1.0, -1.0):
         parts.append(_paint_brow(canvas, look, fineness, side, rng))
-        parts += [
-            _paint_lashes(canvas, look, fineness, side, row, rng) for row in ("upper", "lower")
-        ]
+        parts.append(_paint_lashes(canvas, look, fineness, side, "upper", rng))
+        parts.append(_paint_lashes(canvas, look, fineness, side, "lower", rng))
     return Splats.concatenate(parts)
 
 
@@ -116,28 +117,26 @@ def _paint_lashes(
     look: Look,
     fineness: float,
     side: float,
-    row: str,
+    row: Literal["upper", "lower"],
     rng: np.random.Generator,
 ) -> Splats:
     window = canvas.eyes[0 if side > 0 else 1]
-    rim = canvas.vertices[window.upper if row == "upper" else window.lower]
-    rim = rim[np.argsort(rim[:, 0] * side)]  # inner to outer corner
-    length, count, rise = (look.lash_length_mm, 150, 0.75) if row == "upper" else (
-        look.lash_length_mm * 0.42, 60, -0.75)  # fmt: skip
+    rim = canvas.lid_edge(window, row)
+    rim = rim if side > 0 else rim[::-1]  # inner to outer corner
+    length, count, rise, droop = (look.lash_length_mm, 170, 0.75, 0.1) if row == "upper" else (
+        look.lash_length_mm * 0.42, 60, -0.75, 0.9)  # fmt: skip
     count = int(count * min(fineness, 1.0) ** 0.6)
-    place = np.sort(rng.uniform(0.10 if row == "upper" else 0.25, 0.985, count))
-    travelled = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(rim, axis=0), axis=-1))])
-    root = np.stack(
-        [np.interp(place * travelled[-1], travelled, rim[:, axis]) for axis in range(3)], -1
-    )
+    place = np.sort(rng.uniform(0.17 if row == "upper" else 0.25, 0.97, count))
+    even = np.linspace(0.0, 1.0, len(rim))
+    root = np.stack([np.interp(place, even, column) for column in rim.T], -1)
     lean = np.interp(place, [0, 0.35, 1.0], [-0.35, 0.0, 0.75]) + rng.normal(0, 0.10, count)
     reach = length * np.interp(place, [0, 0.25, 0.7, 1], [0.45, 0.8, 1.0, 0.85])
     reach = reach * rng.uniform(0.75, 1.1, count)
     forward = np.stack(
-        [side * (lean + 0.25 * place), np.full(count, 0.10 * rise), np.ones(count)], -1
+        [side * (lean + 0.25 * place), np.full(count, droop * rise), np.ones(count)], -1
     )
     upward = np.stack([side * lean * 1.1, np.full(count, rise), np.full(count, 0.42)], -1)
-    point, pieces = root + [0.0, 0.0, 0.4], []
+    point, pieces = root, []
     for index in range(3):
         curl = (0.05, 0.45, 0.95)[index] if row == "upper" else 0.6
         way = forward * (1 - curl) + upward * curl
@@ -149,23 +148,22 @@ def _paint_lashes(
         pieces.append(((point + end) / 2, (end - point) / 2, np.full(count, float(index))))
         point = end
     centers, along, order = (np.concatenate([p[k] for p in pieces]) for k in range(3))
-    strength = 0.6 if row == "upper" else 0.16
+    strength = (0.6 if row == "upper" else 0.16) * min(1.0, look.lash_length_mm / 6.0)
     ribbons = Ribbons(
         centers=centers,
         along=along,
         outward=np.broadcast_to([0.0, 0.25, 1.0], centers.shape).copy(),
-        width=0.105 - 0.025 * order,
+        width=0.085 - 0.020 * order,
         color=np.broadcast_to(np.array(look.brow_color) * 0.35, centers.shape).copy(),
         opacity=strength * (1.0 - 0.22 * order),
         occlusion=np.full(len(centers), 0.7),
         gloss=np.zeros(len(centers)),
     )
     return bind_ribbons(
-        Kind.BRISTLE, ribbons, canvas, _rim_faces(canvas, window, row), np.tile(root, (3, 1))
+        Kind.BRISTLE, ribbons, canvas, _faces_near(canvas, rim), np.tile(root, (3, 1))
     )
 
 
-def _rim_faces(canvas: Canvas, window: object, row: str) -> Array:
-    ids = getattr(window, row)[1:-1].numpy()
-    touching = np.isin(canvas.faces, ids).sum(1) >= 2
-    return np.flatnonzero(touching & canvas.parts["skin"])
+def _faces_near(canvas: Canvas, line: Array) -> Array:
+    distance = cKDTree(line).query(canvas.centroids())[0]
+    return np.flatnonzero((distance < 3.0) & canvas.parts["skin"])

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
+from scipy.spatial import cKDTree
 
-from mien.avatar.placing import vertex_normals
+from mien.avatar.placing import place, vertex_normals
 from mien.avatar.sampling import Cells, sample_surface
 from mien.avatar.splats import Kind, Splats
 from mien.avatar.windows import Window
@@ -100,12 +102,55 @@ class Canvas:
         """Points on triangles, millimetres."""
         return np.asarray((self.vertices[self.faces[faces]] * bary[..., None]).sum(1))
 
+    def carried(self, splats: Splats) -> Float[Array, "n 3"]:
+        """Where splats lie on this canvas, wherever they were painted, millimetres."""
+        vertices = torch.from_numpy(self.vertices * MM).float()
+        normals = torch.from_numpy(self.normals).float()
+        return (
+            np.asarray(place(splats, vertices, normals, torch.from_numpy(self.faces)).means) / MM
+        )
+
     def smooth_normals(
         self, faces: Int[Array, " n"], bary: Float[Array, "n 3"]
     ) -> Float[Array, "n 3"]:
         """Interpolated unit normals at points on triangles."""
         normals = (self.normals[self.faces[faces]] * bary[..., None]).sum(1)
         return np.asarray(normals / np.linalg.norm(normals, axis=-1, keepdims=True))
+
+    def rim(
+        self, window: Window, row: Literal["upper", "lower"], step: float = 0.3
+    ) -> Float[Array, "n 3"]:
+        """Points every `step` millimetres along a slit's edge, from its right to its left end."""
+        corners = self.vertices[getattr(window, row).numpy()]
+        lengths = np.linalg.norm(np.diff(corners, axis=0), axis=-1)
+        travelled = np.concatenate([[0.0], np.cumsum(lengths)])
+        asked = np.linspace(0.0, travelled[-1], max(2, int(travelled[-1] / step)))
+        return np.stack([np.interp(asked, travelled, column) for column in corners.T], -1)
+
+    def lid_edge(self, window: Window, row: Literal["upper", "lower"]) -> Float[Array, "n 3"]:
+        """The front edge of a lid, where lashes grow; the slit's own edge lies behind it.
+
+        The lid is a shelf some millimetres thick. Its front edge is where the skin turns from
+        facing the viewer to facing the other lid.
+        """
+        rim = self.rim(window, row)
+        near = cKDTree(rim).query(self.centroids())[0] < 10.0
+        ids = np.flatnonzero(near & self.parts["skin"])
+        bary = np.array([[i, j, 8 - i - j] for i in range(9) for j in range(9 - i)]) / 8
+        faces, bary = np.repeat(ids, len(bary)), np.tile(bary, (len(ids), 1))
+        points, normals = self.positions(faces, bary), self.smooth_normals(faces, bary)
+        facing = normals[:, 1] * (1.0 if row == "lower" else -1.0)
+        turns = np.exp(-(((normals[:, 2] - 0.55) / 0.15) ** 2)) * (facing > 0.3)
+        offset = points[None] - rim[:, None]
+        beside = np.exp(-((offset[..., 0] / 0.6) ** 2)) * (np.linalg.norm(offset, axis=-1) < 9.0)
+        weight = turns * beside
+        weight[:, 0] += 1e-6
+        found = (weight @ points) / weight.sum(1, keepdims=True)
+        edge = np.where(weight.sum(1, keepdims=True) > 0.2, found, rim)
+        padded = np.pad(edge, ((4, 4), (0, 0)), mode="edge")
+        return np.stack(
+            [np.convolve(column, np.full(9, 1 / 9), "valid") for column in padded.T], -1
+        )
 
     def cut_edge(self) -> Float[Array, "n 3"]:
         """Middles of the edges where the mesh of the neck ends, millimetres."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy.spatial import cKDTree
 
 from mien.avatar.canvas import Canvas, along_axes, splats_of_cells
 from mien.avatar.look import Look
@@ -14,7 +15,8 @@ from mien.avatar.splats import Kind, Splats
 Array = np.ndarray
 
 _IRIS_RADIUS_MM = 6.1
-_PUPIL = 0.36  # of the iris's radius
+_PUPIL = 0.31  # of the iris's radius
+_CORNEA_TILT = 1.5  # 1 is half the eyeball's radius; this keeps the glint off the lid
 _SCLERA = np.array([0.905, 0.885, 0.865])
 _RIM = np.array([0.80, 0.52, 0.46])  # caruncle and lid margin, wet and pink
 
@@ -31,7 +33,7 @@ def _paint_eye(canvas: Canvas, look: Look, fineness: float, part: str) -> Splats
     center = canvas.vertices[np.unique(canvas.faces[mask])].mean(0)
     middle = canvas.centroids() - center
     angle = np.arctan2(np.hypot(middle[:, 0], middle[:, 1]), middle[:, 2])
-    spacing = np.interp(np.rad2deg(angle), [0, 24, 34, 80], [0.36, 0.36, 0.70, 1.1])
+    spacing = np.interp(np.rad2deg(angle), [0, 25, 34, 80], [0.29, 0.29, 0.60, 1.1])
     spacing = np.where(angle < np.deg2rad(88), spacing, np.inf) / fineness
     cells = canvas.sample(mask, spacing)
     points = canvas.positions(cells.faces, cells.bary) - center
@@ -74,10 +76,10 @@ def _sclera_color(points: Array, look: Look) -> Array:
 
 
 def _cornea(canvas: Canvas, cells: Cells, points: Array, iris: Array) -> Array:
-    """Tilt normals as on the cornea, whose radius is half the eyeball's."""
+    """Tilt normals as on the cornea, which is rounder than the eyeball."""
     outward = np.zeros_like(points)
     outward[:, :2] = points[:, :2]
-    tilt = outward / np.linalg.norm(points, axis=-1, keepdims=True)
+    tilt = _CORNEA_TILT * outward / np.linalg.norm(points, axis=-1, keepdims=True)
     tilt = tilt * smoothstep(1.12, 0.92, iris)[:, None]
     return along_axes(canvas, cells, tilt)
 
@@ -85,18 +87,19 @@ def _cornea(canvas: Canvas, cells: Cells, points: Array, iris: Array) -> Array:
 def _paint_rim(canvas: Canvas, look: Look, fineness: float, index: int) -> Splats:
     """Paint the first rings of the socket: the wet margin between lid and eyeball."""
     part = canvas.parts[("socket_left", "socket_right")[index]]
-    ids = np.concatenate([canvas.eyes[index].upper, canvas.eyes[index].lower])
-    to_rim = np.linalg.norm(canvas.centroids()[:, None] - canvas.vertices[ids][None], axis=-1).min(
-        1
-    )
-    spacing = np.where(to_rim < 3.0, 0.6 / fineness, np.inf)
+    window = canvas.eyes[index]
+    upper, lower = canvas.rim(window, "upper"), canvas.rim(window, "lower")
+    to_rim = cKDTree(np.concatenate([upper, lower])).query(canvas.centroids())[0]
+    spacing = np.where(to_rim < 3.0, 0.5 / fineness, np.inf)
     cells = canvas.sample(part, spacing)
     points = canvas.positions(cells.faces, cells.bary)
-    upper = canvas.vertices[canvas.eyes[index].upper]
     chord = np.interp(points[:, 0], upper[[0, -1], 0], upper[[0, -1], 1])
     below = smoothstep(0.5, -0.8, points[:, 1] - chord)
     skin = skin_color(np.array([look.melanin + 0.10]), np.array([look.blood + 0.35]))
-    color = mix(skin * 0.8, 0.6 * _RIM + 0.4 * skin, below)
+    wet = 0.6 / (1 + 0.9 * look.melanin)
+    color = mix(skin * 0.8, wet * _RIM + (1 - wet) * skin, below)
+    lashes = smoothstep(1.3, 0.3, cKDTree(upper).query(points)[0])
+    color = mix(color, np.array(look.brow_color) * 0.4, 0.8 * lashes * (1 - below))
     return splats_of_cells(
         Kind.SKIN, cells, color, occlusion=0.35 + 0.45 * below, key_light=0.2 + 0.6 * below,
         gloss=0.9 * below,

@@ -40,6 +40,8 @@ class Style:
         end_y: Height below which no strand grows.
         hides_ears: Whether hair covers the ears, which then carry no splats.
         opacity: Of one splat.
+        coil_mm: Radius of the coils it grows in; 0 follows a flow instead.
+        cover: How much of the scalp it hides, 0 to 1.
     """
 
     strands: int
@@ -51,12 +53,15 @@ class Style:
     end_y: float
     hides_ears: bool
     opacity: float
+    coil_mm: float = 0.0
+    cover: float = 1.0
 
 
 STYLES: dict[HairStyle, Style] = {
     "bob": Style(1700, (235.0, 25.0), 11.0, 1.05, 13.0, 17.0, -98.0, True, 0.9),
     "short": Style(3200, (38.0, 9.0), 7.0, 0.75, 9.0, None, -70.0, False, 0.85),
-    "down": Style(2600, (16.0, 5.0), 5.5, 0.55, 3.0, None, -60.0, False, 0.35),
+    "coils": Style(3000, (34.0, 6.0), 4.6, 1.0, 15.0, None, -62.0, False, 0.9, coil_mm=1.9),
+    "down": Style(2600, (16.0, 5.0), 5.5, 0.55, 3.0, None, -60.0, False, 0.35, cover=0.3),
 }
 
 
@@ -64,16 +69,21 @@ def hairline_height(points: Float[Array, "n 3"], seed: int) -> Float[Array, " n"
     """Distance above the hairline, roughly, millimetres; negative is bare skin."""
     line = np.interp(points[:, 2], _HAIRLINE[:, 0], _HAIRLINE[:, 1])
     ragged = 1.6 * value_noise(points, 14.0, seed + 71) + 1.2 * value_noise(points, 5.0, seed + 72)
-    ear = (np.abs(points[:, 0]) > 71.5) & (np.abs(points[:, 1] + 17) < 30)
+    ear = (np.abs(points[:, 0]) > 71.5) & (np.abs(points[:, 1] + 20) < 37)
     return np.where(ear, -20.0, points[:, 1] - line + ragged)
 
 
 def hair_cover(canvas: Canvas, look: Look) -> Float[Array, " f"]:
     """How much hair lies over each triangle, 0 to 1."""
-    middle = canvas.centroids()
-    thick = 0.45 if look.hair == "down" else 1.0
-    cover = smoothstep(0.0, 10.0, hairline_height(middle, look.seed)) * thick
-    return np.where(canvas.parts["skin"], cover, 0.0)
+    return np.where(canvas.parts["skin"], cover_at(canvas.centroids(), look), 0.0)
+
+
+def cover_at(points: Float[Array, "n 3"], look: Look) -> Float[Array, " n"]:
+    """How much hair lies over points of the skin, 0 to 1."""
+    style = STYLES[look.hair]
+    start = -5.0 if style.part_x is not None else -1.0  # long strands hang over the hairline
+    above = smoothstep(start, start + 10.0, hairline_height(points, look.seed))
+    return np.asarray(above * style.cover)
 
 
 def hidden_ears(canvas: Canvas, look: Look) -> Float[Array, " f"]:
@@ -93,7 +103,8 @@ def paint_hair(canvas: Canvas, look: Look, fineness: float) -> Splats:
     coarse = 1.0 / min(fineness, 1.2)
     count = int(style.strands / coarse**1.1)
     roots, normals = _roots(canvas, look, count, rng)
-    paths, depth = _grow(canvas, style, roots, normals, rng, coarse)
+    grow = _coil if style.coil_mm else _grow
+    paths, depth = grow(canvas, style, roots, normals, rng, coarse)
     return _ribbons(canvas, look, style, paths, depth, rng, coarse)
 
 
@@ -107,7 +118,7 @@ def _roots(
     )
     above = hairline_height(canvas.centroids(), look.seed)
     chance = np.where(hair_cover(canvas, look) > 0.01, area, 0.0)
-    chance = chance * (1.0 + 2.5 * np.exp(-((above / 9.0) ** 2)))
+    chance = chance * (1.0 + 3.5 * np.exp(-((above / 8.0) ** 2)))
     part_x = STYLES[look.hair].part_x
     if part_x is not None:
         aside = canvas.centroids()[:, 0] - part_x
@@ -163,7 +174,7 @@ def _grow(
     edge = smoothstep(-5.0, 45.0, hairline_height(roots, 0))
     full = style.lift_mm * (0.25 + 0.75 * layer) * (0.4 + 0.6 * edge)
     points, paths = roots + normals * 0.3, [roots + normals * 0.3]
-    way = normals * 0.35
+    way = normals * 0.2
     for index in range(int(np.ceil(length.max() / piece))):
         done = piece * index
         height, up = body.height(points)
@@ -183,6 +194,31 @@ def _grow(
         points = points + up * (_correction(height, target) * growing)[:, None]
         points = _off_face(points, roots)
         paths.append(points)
+    return np.stack(paths, 1), layer
+
+
+def _coil(
+    canvas: Canvas, style: Style, roots: Array, normals: Array, rng: np.random.Generator,
+    coarse: float,
+) -> tuple[Array, Array]:  # fmt: skip
+    """Wind every strand up in a helix over its root; give what `_grow` gives."""
+    layer = rng.uniform(0.0, 1.0, len(roots))
+    edge = smoothstep(-2.0, 26.0, hairline_height(roots, 0))
+    top = style.lift_mm * (0.22 + 0.78 * edge) * (0.55 + 0.45 * layer)
+    axis = normals + rng.normal(0.0, 0.22, normals.shape) + [0.0, 0.12, 0.0]
+    axis /= np.linalg.norm(axis, axis=-1, keepdims=True)
+    first = np.cross(axis, rng.normal(size=axis.shape))
+    first /= np.linalg.norm(first, axis=-1, keepdims=True)
+    second = np.cross(axis, first)
+    phase, turn = rng.uniform(0, 2 * np.pi, len(roots)), rng.choice([-1.0, 1.0], len(roots))
+    pieces = max(3, round(style.length_mm[0] / (style.piece_mm * coarse**0.5)))
+    radius = style.coil_mm * rng.uniform(0.7, 1.3, len(roots)) * coarse**0.3
+    paths = []
+    for share in np.linspace(0.0, 1.0, pieces + 1):
+        angle = phase + turn * share * style.length_mm[0] / style.coil_mm / 2
+        around = np.cos(angle)[:, None] * first + np.sin(angle)[:, None] * second
+        spread = (radius * min(1.0, 4 * share + 0.2))[:, None]
+        paths.append(roots + axis * (0.4 + top * share)[:, None] + around * spread)
     return np.stack(paths, 1), layer
 
 
@@ -240,7 +276,7 @@ def _ribbons(
     tone = 1 + 0.30 * rng.normal(0, 1, len(paths)).clip(-2, 2) * 0.6
     streak = fractal_noise(paths[:, 0], 12.0, 2, look.seed + 75)
     color = np.array(look.hair_color) * (tone + 0.22 * streak)[strand][:, None]
-    color = color * (0.80 + 0.30 * share)[:, None] + 0.015 * share[:, None]
+    color = color * (0.86 + 0.16 * share)[:, None]
     ribbons = Ribbons(
         centers=centers,
         along=along,

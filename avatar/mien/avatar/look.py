@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 Color = tuple[float, float, float]
-HairStyle = Literal["bob", "short", "down"]
+HairStyle = Literal["bob", "short", "coils", "down"]
 
 
 @dataclass(frozen=True)
@@ -14,7 +14,7 @@ class Look:
     """A person's coloring and hair.
 
     Attributes:
-        melanin: Skin pigment: 0.1 pale, 0.5 tan, 1.8 deep brown.
+        melanin: Skin pigment: 0.1 pale, 0.8 light brown, 2 dark brown; see `tones`.
         blood: Redness of the skin, 0.3 is usual.
         flush: Extra redness of cheeks, nose and ears, 0 to 1.
         freckles: 0 none to 1 many.
@@ -24,7 +24,7 @@ class Look:
         brow_density: Share of brow hairs, 0 to 1.
         brow_color: sRGB.
         lash_length_mm: Of the upper lashes.
-        hair: Style: a chin-long bob, short hair, or a baby's down.
+        hair: Style: a chin-long bob, short hair, short tight coils, or a baby's down.
         hair_color: sRGB.
         iris_color: sRGB of the iris's middle.
         iris_scale: Size of the iris against an adult's.
@@ -34,7 +34,7 @@ class Look:
         seed: Another seed moves every freckle and strand.
     """
 
-    melanin: float = 0.17
+    melanin: float = 0.21
     blood: float = 0.26
     flush: float = 0.5
     freckles: float = 0.15

@@ -8,7 +8,7 @@ from jaxtyping import Float
 from mien.avatar.canvas import Canvas, splats_of_cells
 from mien.avatar.look import Look
 from mien.avatar.noise import fractal_noise, smoothstep, value_noise
-from mien.avatar.pigment import mix
+from mien.avatar.pigment import lip_melanin, mix, skin_color
 from mien.avatar.splats import Kind, Splats
 
 Array = np.ndarray
@@ -41,7 +41,7 @@ def _paint_bag(canvas: Canvas, look: Look, fineness: float) -> Splats:
     cells = canvas.sample(part, np.where(middle[:, 2] > -45, spacing, np.inf))
     points = canvas.positions(cells.faces, cells.bary)
     to_rim = np.linalg.norm(points[:, None] - canvas.vertices[rim][None], axis=-1).min(1)
-    lips = np.array([0.70, 0.33, 0.31])
+    lips = 0.85 * skin_color(lip_melanin(look.melanin, 1.0) * 0.7, look.lip_blood + 0.25)
     color = mix(lips, _FLESH, smoothstep(0.5, 6.0, to_rim))
     color = mix(color, _THROAT, smoothstep(12.0, -25.0, points[:, 2]))
     grain = fractal_noise(points, 4.0, 2, look.seed + 51)
@@ -77,17 +77,17 @@ def _paint_teeth(canvas: Canvas, look: Look, fineness: float, part: str) -> Spla
     cells = canvas.sample(canvas.parts[part], np.where(shows, spacing, np.inf))
     points = canvas.positions(cells.faces, cells.bary)
     normals = canvas.smooth_normals(cells.faces, cells.bary)
-    front = smoothstep(0.05, 0.75, (normals * _outward(points)).sum(-1))
+    front = smoothstep(-0.1, 0.65, (normals * _outward(points)).sum(-1))
     height = points[:, 1] - canvas.vertices[canvas.faces[canvas.parts[part]], 1].mean()
     toward_gum = height if part.endswith("upper") else -height
     tooth = np.array(look.tooth_color)
     color = mix(tooth, tooth * [0.97, 0.90, 0.78], smoothstep(1.0, 4.5, toward_gum))
     color = mix(color, tooth * [0.90, 0.95, 1.0], 0.5 * smoothstep(-2.5, -4.5, toward_gum))
     color = color * (1 + 0.04 * fractal_noise(points, 3.0, 2, look.seed + 55))[:, None]
-    color = mix(np.array([0.38, 0.20, 0.16]), color, 0.15 + 0.85 * front)
+    color = mix(np.array([0.55, 0.38, 0.31]), color, 0.50 + 0.50 * front)
     return splats_of_cells(
-        Kind.MOUTH, cells, color, occlusion=(0.35 + 0.65 * front) * _depth_light(points),
-        key_light=(0.2 + 0.7 * front) * _depth_light(points), gloss=0.55 * front, overlap=1.4,
+        Kind.MOUTH, cells, color, occlusion=(0.55 + 0.45 * front) * _depth_light(points),
+        key_light=(0.4 + 0.6 * front) * _depth_light(points), gloss=0.55 * front, overlap=1.4,
     )  # fmt: skip
 
 

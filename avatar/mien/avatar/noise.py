@@ -1,4 +1,4 @@
-"""Seeded lattice noise in space: the grain of everything that is painted.
+"""Functions of the place: seeded lattice noise, the grain of everything that is painted; masks.
 
 The noise is a function of the position alone, so two points at one place get one value whatever
 their order or number: a painting of 20,000 Gaussians and one of 60,000 show the same freckles.
@@ -66,3 +66,10 @@ def smoothstep(low: float, high: float, x: np.ndarray) -> np.ndarray:
     """Rise from 0 at `low` to 1 at `high`; falls where `low` > `high`."""
     t = np.clip((np.asarray(x, dtype=np.float64) - low) / (high - low), 0.0, 1.0)
     return t * t * (3.0 - 2.0 * t)
+
+
+def blob(
+    points: Points, center: tuple[float, float, float], radii: tuple[float, float, float]
+) -> Values:
+    """Fall from 1 at `center` to 1/e at `radii`, as a bell curve along each axis."""
+    return np.asarray(np.exp(-(((points - center) / np.array(radii)) ** 2).sum(-1)))

@@ -11,7 +11,7 @@ from mien.avatar.avatar import Avatar
 from mien.avatar.bristles import paint_bristles
 from mien.avatar.canvas import Canvas
 from mien.avatar.eyes import paint_eyes
-from mien.avatar.hair import hair_cover, hidden_ears, paint_hair
+from mien.avatar.hair import hidden_ears, paint_hair
 from mien.avatar.look import Look
 from mien.avatar.mouth import paint_mouth
 from mien.avatar.skin import paint_skin
@@ -42,12 +42,12 @@ def paint(
     """
     canvas = Canvas.of(head)
     person = canvas.reshaped(head, shape)
-    cover = hair_cover(canvas, look)
+    hair = paint_hair(person, look, fineness)
     parts = [
-        paint_skin(canvas, look, fineness, cover, hidden_ears(canvas, look)),
+        paint_skin(canvas, look, fineness, hidden_ears(canvas, look), canvas.carried(hair)),
         paint_eyes(canvas, look, fineness),
         paint_mouth(canvas, look, fineness),
         paint_bristles(canvas, look, fineness),
-        paint_hair(person, look, fineness),
+        hair,
     ]
     return Avatar(head, shape, Splats.concatenate(parts), look, gains or {}, name, made_by=made_by)

@@ -140,13 +140,13 @@ def rotmats_to_quats(rotmats: Any, quats: Any) -> None:
 
 
 @kernel(
-    "void(f4[:,:,::1], f4[:,::1], f4[:,::1], f4[:,::1], f4[::1], f4[::1], f4[::1], f4[::1],"
-    " f4[::1], f4[::1], f4[:,::1], f4[:,::1], f4[:,::1], f4[:,::1], f4[::1], i8, i8, f4[::1],"
+    "void(f4[:,:,::1], f4[:,::1], f4[:,::1], f4[:,::1], f4[::1], f4[::1], f4[::1], f4[:,::1],"
+    " f4[:,::1], f4[::1], f4[:,::1], f4[:,::1], f4[:,::1], f4[:,::1], f4[::1], i8, i8, f4[::1],"
     " f4[:,::1])"
 )
 def light_splats(
     rotmats: Any, bump: Any, albedo: Any, wrap: Any, sharpness: Any, strength: Any, grazing: Any,
-    occlusion: Any, key_light: Any, dimming: Any, directions: Any, halves: Any, tints: Any,
+    open_reach: Any, key_reach: Any, dimming: Any, directions: Any, halves: Any, tints: Any,
     around: Any, to_viewer: Any, hair_start: int, hair_stop: int, codes: Any, colors: Any,
 ) -> None:  # fmt: skip
     """Computes `shading.shade`."""
@@ -164,19 +164,19 @@ def light_splats(
         edge = one - facing
         fresnel = (one + grazing[i] * edge * edge * edge * np.float32(4.0)) * strength[i]
         lift = ny * np.float32(0.5) + np.float32(0.5)
-        lit0 = (around[1, 0] + (around[0, 0] - around[1, 0]) * lift) * occlusion[i]
-        lit1 = (around[1, 1] + (around[0, 1] - around[1, 1]) * lift) * occlusion[i]
-        lit2 = (around[1, 2] + (around[0, 2] - around[1, 2]) * lift) * occlusion[i]
+        lit0 = (around[1, 0] + (around[0, 0] - around[1, 0]) * lift) * open_reach[i, 0]
+        lit1 = (around[1, 1] + (around[0, 1] - around[1, 1]) * lift) * open_reach[i, 1]
+        lit2 = (around[1, 2] + (around[0, 2] - around[1, 2]) * lift) * open_reach[i, 2]
         shine0, shine1, shine2 = zero, zero, zero
         for k in range(3):
-            reach = key_light[i] if k == 0 else occlusion[i]
+            reach = key_reach[i] if k == 0 else open_reach[i]
             cosine = _dot(nx, ny, nz, directions[k, 0], directions[k, 1], directions[k, 2])
             w0 = max((cosine + wrap[i, 0]) / (one + wrap[i, 0]), zero)
             w1 = max((cosine + wrap[i, 1]) / (one + wrap[i, 1]), zero)
             w2 = max((cosine + wrap[i, 2]) / (one + wrap[i, 2]), zero)
-            lit0 += w0 * math.sqrt(w0) * tints[k, 0] * reach
-            lit1 += w1 * math.sqrt(w1) * tints[k, 1] * reach
-            lit2 += w2 * math.sqrt(w2) * tints[k, 2] * reach
+            lit0 += w0 * math.sqrt(w0) * tints[k, 0] * reach[0]
+            lit1 += w1 * math.sqrt(w1) * tints[k, 1] * reach[1]
+            lit2 += w2 * math.sqrt(w2) * tints[k, 2] * reach[2]
             if in_hair:
                 lies = _dot(r[0, 0], r[1, 0], r[2, 0], halves[k, 0], halves[k, 1], halves[k, 2])
                 base = math.sqrt(max(one - lies * lies, zero))
@@ -185,10 +185,10 @@ def light_splats(
             if base > zero and fresnel > zero:
                 log_lobe = math.log(base if base < one else one) * sharpness[i]
                 if log_lobe > np.float32(_FAINT):
-                    shine = math.exp(log_lobe) * fresnel * reach
-                    shine0 += shine * tints[k, 0]
-                    shine1 += shine * tints[k, 1]
-                    shine2 += shine * tints[k, 2]
+                    shine = math.exp(log_lobe) * fresnel
+                    shine0 += shine * tints[k, 0] * reach[0]
+                    shine1 += shine * tints[k, 1] * reach[1]
+                    shine2 += shine * tints[k, 2] * reach[2]
         for k in range(3):
             lit = lit0 if k == 0 else (lit1 if k == 1 else lit2)
             shine = shine0 if k == 0 else (shine1 if k == 1 else shine2)
@@ -218,8 +218,8 @@ class CompiledPose:
     Attributes:
         ids: Corners of each splat's triangle, `[N, 3]`.
         shapes: `bary`, `offset`, `long_axis`, `wide_axis`, `thickness`.
-        paints: `bump`, linear albedo, `wrap`, `sharpness`, `strength`, `grazing`, `occlusion`,
-            `key_light`.
+        paints: `bump`, linear albedo, `wrap`, `sharpness`, `strength`, `grazing`,
+            `open_reach`, `key_reach`.
         hair: First and last splat of hair.
     """
 
@@ -234,7 +234,7 @@ class CompiledPose:
         names = ("bary", "offset", "long_axis", "wide_axis", "thickness")
         paints = (
             splats.bump, materials.albedo, materials.wrap, materials.sharpness,
-            materials.strength, materials.grazing, splats.occlusion, splats.key_light,
+            materials.strength, materials.grazing, materials.open_reach, materials.key_reach,
         )  # fmt: skip
         hair = splats.span(Kind.HAIR)
         return cls(

@@ -134,8 +134,8 @@ class Prepared:
         view = window.look_through(vertices, placed.means[span], to_viewer)
         inside = ~self.is_tongue | (view.behind > 0)  # only the tongue comes out
         hidden[span] = inside & (~view.visible(1.5 * _MM, 4.0 * _MM) | (view.gap < 0.25 * _MM))
-        lit = (view.gap + 1.0 * _MM) / (view.gap + 1.0 * _MM + 0.55 * view.behind.clamp_min(0))
-        top_shadow = 1 - 0.45 * torch.exp(-view.below_top.clamp_min(0.0) / (3.0 * _MM))
+        lit = (view.gap + 1.0 * _MM) / (view.gap + 1.0 * _MM + 0.38 * view.behind.clamp_min(0))
+        top_shadow = 1 - 0.35 * torch.exp(-view.below_top.clamp_min(0.0) / (3.0 * _MM))
         dimming[span] = torch.where(inside, lit * top_shadow, 1.0)
         return hidden, dimming
 

@@ -9,6 +9,7 @@ from typing import Any
 from mien.avatar.avatar import Avatar
 from mien.avatar.look import Look
 from mien.avatar.paint import paint
+from mien.avatar.tones import toned
 from mien.head import Head
 
 # An infant's grin at full strength tears cheeks that are mostly fat: it moves about half as far.
@@ -63,13 +64,63 @@ _SHE = {
 
 def adult() -> Recipe:
     """A woman of about thirty with a chin-long chestnut bob."""
-    return Recipe(Look(), _SHE)
+    return Recipe(Look(), _SHE, fineness=0.73)
 
 
 def adult_small() -> Recipe:
     """The same woman in about 20,000 splats."""
     full = adult()
     return Recipe(full.look, full.person, full.gains, fineness=0.43)
+
+
+def adult_medium() -> Recipe:
+    """A woman of about thirty with light brown skin, a black bob and brown eyes."""
+    look = Look(seed=17, cloth_color=(0.44, 0.17, 0.14), brow_density=0.9)
+    person = {
+        "age": 0.61,
+        "gender": 0.12,
+        "weight": 0.45,
+        "proportions": 0.8,
+        "race": (0.15, 0.45, 0.4),
+        "features": {"eye-scale": 0.2, "mouth-scale-vert": -0.1},
+    }
+    return Recipe(toned(look, "medium"), person, fineness=0.575)
+
+
+def adult_dark() -> Recipe:
+    """A man of about thirty with dark brown skin and short coils."""
+    look = Look(
+        seed=23,
+        hair="coils",
+        lash_length_mm=4.0,
+        lip_gloss=0.35,
+        cloth_color=(0.62, 0.52, 0.30),
+        brow_density=0.95,
+    )
+    person = {
+        "age": 0.62,
+        "gender": 0.88,
+        "weight": 0.45,
+        "proportions": 0.8,
+        "race": (0.8, 0.05, 0.15),
+        "features": {"mouth-scale-vert": -0.15},
+    }
+    return Recipe(toned(look, "dark"), person, fineness=0.575)
+
+
+def child_dark() -> Recipe:
+    """A child of about seven with dark brown skin and short coils."""
+    look = Look(
+        seed=29,
+        hair="coils",
+        lash_length_mm=5.2,
+        lip_gloss=0.4,
+        brow_density=0.7,
+        iris_scale=1.06,
+        cloth_color=(0.20, 0.42, 0.40),
+    )
+    person = {"age": 0.31, "gender": 0.3, "race": (0.75, 0.1, 0.15)}
+    return Recipe(toned(look, "dark"), person, fineness=0.43)
 
 
 def child() -> Recipe:
@@ -83,7 +134,7 @@ def child() -> Recipe:
         lip_gloss=0.35,
         brow_density=0.55,
         brow_color=(0.42, 0.28, 0.17),
-        lash_length_mm=5.5,
+        lash_length_mm=4.2,
         hair="short",
         hair_color=(0.52, 0.34, 0.18),
         iris_color=(0.30, 0.42, 0.55),
@@ -91,7 +142,7 @@ def child() -> Recipe:
         cloth_color=(0.62, 0.24, 0.20),
         seed=3,
     )
-    return Recipe(look, {"age": 0.30, "gender": 0.4}, fineness=0.62)
+    return Recipe(look, {"age": 0.30, "gender": 0.4}, fineness=0.56)
 
 
 def infant() -> Recipe:
@@ -101,11 +152,11 @@ def infant() -> Recipe:
         blood=0.29,
         flush=0.8,
         freckles=0.0,
-        lip_blood=0.75,
+        lip_blood=0.62,
         lip_gloss=0.5,
         brow_density=0.4,
         brow_color=(0.62, 0.47, 0.35),
-        lash_length_mm=4.5,
+        lash_length_mm=3.2,
         hair="down",
         hair_color=(0.50, 0.36, 0.22),
         iris_color=(0.42, 0.50, 0.58),
@@ -129,7 +180,7 @@ def elder() -> Recipe:
         lip_gloss=0.2,
         brow_density=0.7,
         brow_color=(0.52, 0.49, 0.46),
-        lash_length_mm=4.0,
+        lash_length_mm=3.2,
         hair="short",
         hair_color=(0.62, 0.60, 0.57),
         iris_color=(0.34, 0.42, 0.50),
@@ -137,13 +188,16 @@ def elder() -> Recipe:
         cloth_color=(0.26, 0.30, 0.24),
         seed=11,
     )
-    return Recipe(look, {"age": 0.93, "gender": 0.9}, fineness=0.6)
+    return Recipe(look, {"age": 0.93, "gender": 0.9}, fineness=0.55)
 
 
 RECIPES: dict[str, Callable[[], Recipe]] = {
     "adult": adult,
     "adult-small": adult_small,
+    "adult-medium": adult_medium,
+    "adult-dark": adult_dark,
     "child": child,
+    "child-dark": child_dark,
     "infant": infant,
     "elder": elder,
 }
@@ -151,12 +205,15 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
 
 def make(name: str, head: Head | None = None) -> Avatar:
     """Paint the person of a recipe by its name in `RECIPES`."""
+    return make_from(RECIPES[name](), name, head, f"avatar/bake/bake_looks.py {name}")
+
+
+def make_from(recipe: Recipe, name: str, head: Head | None = None, made_by: str = "") -> Avatar:
+    """Paint the person of any recipe."""
     from mien.identity import semantic
 
-    recipe = RECIPES[name]()
     head = head or Head.default()
     shape = semantic(**recipe.person).shape
-    made_by = f"avatar/bake/bake_looks.py {name}"
     return paint(
         head, shape, recipe.look, recipe.fineness, name=name, gains=recipe.gains, made_by=made_by
     )

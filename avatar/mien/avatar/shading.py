@@ -1,7 +1,8 @@
 """Shading: a small studio around the head, evaluated at every splat and every frame.
 
-Three lights and a soft surrounding, wrapped around the terminator more for red than for blue, as
-light that scatters under skin is; a highlight for gloss; the two-lobed highlight of hair.
+Three lights and a soft surrounding, wrapped around the terminator and bled into shadows more for
+red than for blue, as light that scatters under skin is; a highlight for gloss; the two-lobed
+highlight of hair.
 """
 
 from __future__ import annotations
@@ -49,6 +50,8 @@ class Material:
 
     Attributes:
         wrap: How far light reaches past the terminator, for red, green and blue.
+        bleed: Exponent of the share of light that reaches it, for red, green and blue: light
+            that travels under skin fills soft shadows with red.
         sharpness: Exponent of the highlight.
         strength: Strength of the highlight where `gloss` is 1.
         grazing: Extra strength of the highlight seen edge on.
@@ -58,12 +61,13 @@ class Material:
     sharpness: float
     strength: float
     grazing: float
+    bleed: Vector = (1.0, 1.0, 1.0)
 
 
 MATERIALS: dict[Kind, Material] = {
-    Kind.SKIN: Material((0.55, 0.34, 0.26), 18.0, 0.20, 0.5),
+    Kind.SKIN: Material((0.55, 0.34, 0.26), 18.0, 0.20, 0.5, (0.75, 1.10, 1.20)),
     Kind.CLOTH: Material((0.20, 0.20, 0.20), 6.0, 0.05, 0.3),
-    Kind.EYE: Material((0.60, 0.52, 0.50), 320.0, 7.0, 0.3),
+    Kind.EYE: Material((0.60, 0.52, 0.50), 170.0, 5.0, 0.3),
     Kind.MOUTH: Material((0.60, 0.42, 0.38), 60.0, 0.7, 0.2),
     Kind.HAIR: Material((0.45, 0.42, 0.40), 36.0, 0.85, 0.0),
     Kind.BRISTLE: Material((0.60, 0.60, 0.60), 20.0, 0.02, 0.0),
@@ -72,9 +76,11 @@ MATERIALS: dict[Kind, Material] = {
 
 @dataclass(frozen=True, eq=False)
 class MaterialTable:
-    """`MATERIALS` spread over the splats, [N, .] each."""
+    """`MATERIALS` spread over the splats, [N, .] each, with what light reaches them at rest."""
 
     wrap: Float[Tensor, "n 3"]
+    open_reach: Float[Tensor, "n 3"]
+    key_reach: Float[Tensor, "n 3"]
     sharpness: Float[Tensor, " n"]
     strength: Float[Tensor, " n"]
     grazing: Float[Tensor, " n"]
@@ -82,12 +88,15 @@ class MaterialTable:
 
     @classmethod
     def of(cls, splats: Splats) -> MaterialTable:
-        """Look up every splat's material once; albedo becomes linear."""
+        """Look up every splat's material once; albedo becomes linear, shares of light bleed."""
         like = splats.albedo
         rows = [MATERIALS[kind] for kind in Kind]
         index = splats.kinds.long()
+        bleed = like.new_tensor([m.bleed for m in rows])[index]
         return cls(
             like.new_tensor([m.wrap for m in rows])[index],
+            splats.occlusion.unsqueeze(-1) ** bleed,
+            splats.key_light.unsqueeze(-1) ** bleed,
             like.new_tensor([m.sharpness for m in rows])[index],
             like.new_tensor([m.strength for m in rows])[index] * splats.gloss,
             like.new_tensor([m.grazing for m in rows])[index],
@@ -123,9 +132,8 @@ def shade(
         + placed.rotmats[:, :, 1] * splats.bump[:, 1:]
     )
     like = normal
-    open_side = splats.occlusion.unsqueeze(-1)
     sky, ground = like.new_tensor(studio.sky_color), like.new_tensor(studio.ground_color)
-    diffuse = (ground + (sky - ground) * (normal[:, 1:2] * 0.5 + 0.5)) * open_side
+    diffuse = (ground + (sky - ground) * (normal[:, 1:2] * 0.5 + 0.5)) * materials.open_reach
     highlight = torch.zeros_like(normal)
     lights = ((studio.key, studio.key_color), (studio.fill, studio.fill_color),
               (studio.rim, studio.rim_color))  # fmt: skip
@@ -133,7 +141,7 @@ def shade(
     for index, (direction, color) in enumerate(lights):
         to_light = unit(like.new_tensor(direction))
         tint = like.new_tensor(color)
-        reach = (splats.key_light if index == 0 else splats.occlusion).unsqueeze(-1)
+        reach = materials.key_reach if index == 0 else materials.open_reach
         facing = (normal @ to_light).unsqueeze(-1)
         wrapped = ((facing + materials.wrap) / (1.0 + materials.wrap)).clamp_min(0.0)
         diffuse = diffuse + wrapped * wrapped.sqrt() * tint * reach

@@ -1,0 +1,106 @@
+"""Draw docs/looks.png: skin tones by ages by expressions.
+
+Run from the repository's root: python avatar/bake/draw_looks.py
+"""
+
+import dataclasses
+import sys
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+
+from mien.avatar import Avatar, render
+from mien.avatar.look import HairStyle
+from mien.avatar.recipes import RECIPES, Recipe, make_from
+from mien.avatar.tones import Tone, toned
+from mien.camera import Camera
+from mien.head import Head
+from mien.motion import Motion
+
+OUT = Path("docs/looks.png")
+SIZE, ZOOM = 176, 1.12  # of one face, pixels; nearer than the portrait
+COLORS = 256  # of the picture, to keep it small
+BACKGROUND = (0.27, 0.29, 0.33)
+AGES = ("infant", "child", "adult", "elder")
+RACES: dict[Tone, tuple[float, float, float]] = {
+    "light": (0.1, 0.1, 0.8),
+    "medium": (0.15, 0.45, 0.4),
+    "dark": (0.75, 0.1, 0.15),
+}
+FACES: tuple[tuple[dict[str, float], float, float], ...] = (  # units, jaw, yaw in degrees
+    ({}, 0.0, 0.0),
+    (
+        {"mouthSmile": 0.85, "cheekSquint": 0.5, "mouthUpperUp": 0.35, "mouthLowerDown": 0.3},
+        0.2,
+        -25.0,
+    ),
+    (
+        {"browInnerUp": 0.7, "mouthPucker": 0.5, "eyeBlinkLeft": 1.0, "cheekSquintLeft": 0.4},
+        0.0,
+        25.0,
+    ),
+)
+
+
+def person(age: str, tone: Tone) -> Avatar:
+    """Give the shipped avatar of an age and tone, or paint one in fewer splats."""
+    name = age if tone == "light" else f"{age}-{tone}"
+    if name in RECIPES:
+        return Avatar.load(name)
+    base = RECIPES[age]()
+    look = toned(base.look, tone)
+    if age == "elder":
+        look = dataclasses.replace(
+            look, hair_color=base.look.hair_color, brow_color=base.look.brow_color
+        )
+    style: HairStyle = "coils" if tone == "dark" and age != "infant" else look.hair
+    look = dataclasses.replace(look, hair=style, cloth_color=(0.30, 0.28, 0.40))
+    described = dict(base.person) | {"race": RACES[tone]}
+    return make_from(Recipe(look, described, base.gains, 0.45), name)
+
+
+def pose(units: dict[str, float], jaw: float) -> Motion:
+    """Give one frame; units without a side are set on both."""
+    head = Head.default()
+    motion = Motion.rest(1, head.num_expr)
+    expr = motion.expr.clone()
+    for unit, value in units.items():
+        for name in (unit, f"{unit}Left", f"{unit}Right"):
+            if name in head.expr_names:
+                expr[0, head.expr_names.index(name)] = value
+    return motion.replace(expr=expr, jaw_pose=torch.tensor([[0.39 * jaw, 0.0, 0.0]]))
+
+
+def draw(avatar: Avatar, units: dict[str, float], jaw: float, yaw_deg: float) -> np.ndarray:
+    """Draw one face, `[SIZE, SIZE, 3]`, 0 to 255."""
+    camera = Camera.portrait(SIZE, SIZE, yaw=float(np.deg2rad(yaw_deg)))
+    ks = camera.K.clone()
+    ks[:2, :2] *= ZOOM
+    camera = Camera(camera.viewmat, ks, SIZE, SIZE)
+    image = render(next(avatar.drive(pose(units, jaw), camera)), camera, BACKGROUND).image
+    return np.asarray((image.clamp(0, 1) * 255).round().byte())
+
+
+def main() -> None:
+    """Draw the sheet: a tone a pair of rows, an age three faces."""
+    torch.set_num_threads(1)
+    rows = []
+    for tone in RACES:
+        faces = []
+        for age in AGES:
+            avatar = person(age, tone)
+            faces += [draw(avatar, *face) for face in FACES]
+        half = len(faces) // 2
+        rows += [np.concatenate(faces[:half], 1), np.concatenate(faces[half:], 1)]
+    picture = Image.fromarray(np.concatenate(rows, 0))
+    picture = picture.quantize(
+        palette=picture.quantize(COLORS), dither=Image.Dither.FLOYDSTEINBERG
+    )
+    picture.save(OUT, optimize=True)
+    sys.stdout.write(f"{OUT}: {picture.width}x{picture.height}, {OUT.stat().st_size} bytes\n")
+
+
+if __name__ == "__main__":
+    main()
