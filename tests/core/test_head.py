@@ -10,6 +10,7 @@ from mien.arkit import EXPR_NAMES, JAW_OPEN_RADIANS
 from mien.flame_twin import make_flame_arrays
 from mien.head import Head, head_from_flame
 from mien.motion import Motion
+from mien.rotations import rotvec_to_rotmat
 
 Array = NDArray[np.float64]
 SIZES = {"shape": 120, "expr": 43, "global_pose": 3, "neck_pose": 3, "jaw_pose": 3, "eye_pose": 6}
@@ -273,3 +274,16 @@ def test_arrays_that_disagree_are_refused(twin: dict[str, Array]) -> None:
     broken = twin | {"weights": twin["weights"][:10]}
     with pytest.raises(ValueError, match=r"`lbs_weights` must be \(5023, 5\)"):
         head_from_flame(broken)
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_an_eyeball_turns_by_its_pose_and_stays_a_ball(side: str) -> None:
+    head = Head.default()
+    ids, joint = head.parts[f"eye_{side}"], 3 if side == "left" else 4
+    center = head.joints().reshape(5, 3)[joint]
+    pose = torch.zeros(6)
+    pose[3 * (joint - 3) : 3 * (joint - 2)] = torch.tensor([0.1, 0.3, 0.0])
+    rest, turned = head.v_template[ids] - center, head(eye_pose=pose).reshape(-1, 3)[ids] - center
+    torch.testing.assert_close(
+        turned, rest @ rotvec_to_rotmat(torch.tensor([0.1, 0.3, 0.0])).T, atol=2e-5, rtol=0
+    )
