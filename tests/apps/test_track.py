@@ -1,5 +1,6 @@
 """`mien track`, with a landmarker that needs no picture."""
 
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
@@ -54,7 +55,8 @@ def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> type[Stage]:
         pass
 
     model = tmp_path / "face_landmarker.task"
-    model.write_bytes(b"PK\x03\x04")
+    with zipfile.ZipFile(model, "w"):
+        pass
     monkeypatch.setenv("MIEN_FACE_LANDMARKER", str(model))
     monkeypatch.setattr(tracking, "MediaPipeLandmarker", Own)
     monkeypatch.setitem(VERBS, "track", ("track:Track", "video -> motion"))

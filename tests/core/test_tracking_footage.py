@@ -1,5 +1,6 @@
 """Footage and the model file: what is read, and what is refused in one line."""
 
+import zipfile
 from fractions import Fraction
 from pathlib import Path
 
@@ -175,7 +176,8 @@ def test_a_model_is_found_by_path_then_environment_then_cache(
     with pytest.raises(ValueError, match="--model"):
         find_model()
     for name in ("given.task", "named.task"):
-        (tmp_path / name).write_bytes(b"PK\x03\x04")
+        with zipfile.ZipFile(tmp_path / name, "w"):
+            pass
     monkeypatch.setenv(ENVIRONMENT, str(tmp_path / "named.task"))
     assert find_model().name == "named.task"
     assert find_model(tmp_path / "given.task").name == "given.task"

@@ -11,7 +11,7 @@ from mien.tracking.solver import NUM_EXPR, NUM_FACE, Prior
 __all__ = ["expect", "resting_frames"]
 
 _LEAST_SPREAD, _MOST_SPREAD = 0.08, 0.3
-_JAW_SIDEWAYS, _EYE, _EYE_ROLL = 0.03, 0.3, 0.03  # radians
+_JAW_SIDEWAYS, _EYE, _EYE_ROLL = 0.03, 0.12, 0.03  # radians
 _RESTING_QUANTILE = 0.1
 _MOST_RESTING = 12
 _USUAL_ROOM, _ROOM = 1.5, 0.05  # how far a resting face may score beyond three in four others

@@ -3,6 +3,7 @@
 import hashlib
 import os
 import urllib.request
+import zipfile
 from pathlib import Path
 
 from mien.files import check_size, whole_file
@@ -43,9 +44,8 @@ def find_model(path: str | Path | None = None) -> Path:
             f"${ENVIRONMENT}, or let `--download-model` fetch it once from {URL}."
         )
     check_size(named, MAX_BYTES)
-    with Path(named).open("rb") as file:
-        if file.read(2) != b"PK":  # the bundle is a zip archive
-            raise ValueError(f"{str(named)!r} is not a face_landmarker.task bundle.")
+    if not zipfile.is_zipfile(named):
+        raise ValueError(f"{str(named)!r} is not a face_landmarker.task bundle.")
     return Path(named)
 
 
