@@ -20,8 +20,8 @@ from mien.head import Head
 from mien.motion import Motion
 
 OUT = Path("docs/looks.png")
-SIZE, ZOOM = 176, 1.12  # of one face, pixels; nearer than the portrait
-COLORS = 256  # of the picture, to keep it small
+SIZE, ZOOM = 168, 1.12  # of one face, pixels; nearer than the portrait
+LEVELS = 64  # of each channel, to keep the picture small
 BACKGROUND = (0.27, 0.29, 0.33)
 AGES = ("infant", "child", "adult", "elder")
 RACES: dict[Tone, tuple[float, float, float]] = {
@@ -80,7 +80,7 @@ def draw(avatar: Avatar, units: dict[str, float], jaw: float, yaw_deg: float) ->
     ks[:2, :2] *= ZOOM
     camera = Camera(camera.viewmat, ks, SIZE, SIZE)
     image = render(next(avatar.drive(pose(units, jaw), camera)), camera, BACKGROUND).image
-    return np.asarray((image.clamp(0, 1) * 255).round().byte())
+    return np.asarray(((image.clamp(0, 1) * (LEVELS - 1)).round() * (255 / (LEVELS - 1))).byte())
 
 
 def main() -> None:
@@ -95,9 +95,6 @@ def main() -> None:
         half = len(faces) // 2
         rows += [np.concatenate(faces[:half], 1), np.concatenate(faces[half:], 1)]
     picture = Image.fromarray(np.concatenate(rows, 0))
-    picture = picture.quantize(
-        palette=picture.quantize(COLORS), dither=Image.Dither.FLOYDSTEINBERG
-    )
     picture.save(OUT, optimize=True)
     sys.stdout.write(f"{OUT}: {picture.width}x{picture.height}, {OUT.stat().st_size} bytes\n")
 
