@@ -17,6 +17,10 @@ from mien.face_points import PointModel, PointSet
 from mien.lbs import chain_transforms, joint_rotmats, pose_features, skin
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import ArrayLike
+
     from mien.motion import Motion
 
 PARENTS = (-1, 0, 1, 1, 1)
@@ -134,6 +138,19 @@ class Head(nn.Module):
             f"A head is a .safetensors, .pkl or .npz file, got {path.name!r}. "
             "FLAME downloads are .pkl; unpack an archive first."
         )
+
+    @staticmethod
+    def from_shapes(
+        neutral: ArrayLike,
+        faces: ArrayLike,
+        deltas: Mapping[str, ArrayLike],
+        landmarks: Mapping[int, int] | None = None,
+        **options: Any,
+    ) -> Head:
+        """A head of any neutral mesh and named shapes; see `mien.shapes_head.head_from_shapes`."""
+        from mien.shapes_head import head_from_shapes
+
+        return head_from_shapes(neutral, faces, deltas, landmarks, **options)
 
     def forward(
         self,

@@ -299,7 +299,7 @@ def test_the_unspoiled_csv_is_taken(rows: list[str], tmp_path: Path) -> None:
         ("zip.npz", b"PK\x05\x06" + bytes(18), "not a motion"),
         ("bytes.safetensors", bytes(range(256)) * 50, "safetensors"),
         ("bytes.gesichter", bytes(range(256)) * 50, "recording"),
-        ("words.mp4", b"this is not a video", "video is not read yet"),
+        ("words.mp4", b"this is not a video", "is not a readable video"),
         ("words.txt", b"a smile", "got .txt"),
         ("noextension", b"a smile", "no extension"),
     ],

@@ -20,7 +20,8 @@ class Caption:
     """Say what the face in a clip does: a description, then each event with its times.
 
     Reads .csv (Live Link Face), .gesichter (a recording of its stream), .npz and .safetensors
-    (Motion), .curves.json, and .flame.npz (FLAME parameters).
+    (Motion), .curves.json, .flame.npz (FLAME parameters), and videos (.mp4 .mov .avi .mkv .webm)
+    with the extra `track`.
     """
 
     path: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="PATH")]

@@ -20,6 +20,7 @@ from mien.apps.refusal import Refusal, one_line, refusing
 VERBS: dict[str, tuple[str, str]] = {
     "animate": ("animate:Animate", "text -> a moving face: video, curves, contact sheet"),
     "caption": ("caption:Caption", "motion -> what the face does, with times"),
+    "track": ("track:Track", "a video or a photo of a face -> motion"),
     "tokenize": ("tokenize:Tokenize", "motion -> tokens, one a frame"),
     "detokenize": ("detokenize:Detokenize", "tokens -> motion or video"),
     "convert": ("convert:Convert", "a motion file into another format, or a video"),
@@ -33,9 +34,10 @@ VERBS: dict[str, tuple[str, str]] = {
     "train tokenizer": ("train:TrainTokenizer", "train the motion tokenizer"),
     "train llm": ("train:TrainLanguageModel", "train the language model, both directions"),
     "eval": ("eval:Evaluate", "measure reconstruction, text -> motion, motion -> text"),
+    "eval retarget": ("retarget:EvaluateRetarget", "measure motion between heads and back"),
     "bench": ("bench:Bench", "measure speed"),
 }
-PLANNED = {"track": "video to motion", "serve": "an HTTP service"}
+PLANNED = {"serve": "an HTTP service"}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -106,12 +108,12 @@ def parse(args: list[str]) -> Any:
 
 def _find_verb(args: list[str]) -> tuple[str | None, list[str]]:
     """The verb and the arguments after it; None where help on a group of verbs is asked for."""
+    if " ".join(args[:2]) in VERBS:
+        return " ".join(args[:2]), args[2:]
     if args[0] in VERBS:
         return args[0], args[1:]
     group = [verb.split()[1] for verb in VERBS if verb.startswith(f"{args[0]} ")]
     if group:
-        if args[1:2] and args[1] in group:
-            return " ".join(args[:2]), args[2:]
         if args[1:2] and args[1] in {"-h", "--help"}:
             return None, []
         got = repr(args[1]) if args[1:] else "nothing"

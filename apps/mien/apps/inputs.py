@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from mien.motion import Motion
 
 MIN_FRAMES = 2  # a single picture does not move
+VIDEOS = (".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v")
 READABLE = {
     ".csv": "Live Link Face",
     ".gesichter": "recording of the Live Link Face stream",
@@ -16,15 +17,9 @@ READABLE = {
     ".safetensors": "Motion",
     ".curves.json": "ARKit curves",
     ".flame.npz": "FLAME parameters",
+    **dict.fromkeys(VIDEOS, "video"),
 }
 COMPOUND = (".flame.npz", ".curves.json", ".curves.png")
-LATER = {
-    ".mp4": "video",
-    ".mov": "video",
-    ".avi": "video",
-    ".mkv": "video",
-    ".webm": "video",
-}
 
 
 def extension(path: Path) -> str:
@@ -47,9 +42,7 @@ def check_input(path: Path, kinds: Collection[str] = tuple(READABLE)) -> None:
     kind = extension(path)
     if kind not in kinds:
         known = ", ".join(f"{k} ({READABLE[k]})" if k in READABLE else k for k in kinds)
-        why = (
-            f"{LATER[kind]} is not read yet" if kind in LATER else f"got {kind or 'no extension'}"
-        )
+        why = f"got {kind or 'no extension'}"
         raise ValueError(f"{path}: wanted one of {known}; {why}.")
     if path.stat().st_size == 0:
         raise ValueError(f"{path}: the file is empty.")
@@ -77,7 +70,11 @@ def read_clip(path: Path, flame: "Head | None" = None) -> "Motion":
     from mien.formats.flame_params import holds_flame_params, read_flame_params
 
     kind = extension(path)
-    if kind == ".curves.json":
+    if kind in VIDEOS:
+        from mien.apps.track import track_video
+
+        motion = track_video(path)
+    elif kind == ".curves.json":
         motion = read_curves_json(path)
     elif kind == ".flame.npz" or (kind == ".npz" and holds_flame_params(path)):
         if flame is None:
