@@ -51,7 +51,11 @@ from mien.shapes_files import read_obj_folder
 MAX_CPU_S = 3.0  # a fuzzed file is some kilobytes
 MAX_PEAK_BYTES = 192 * 2**20
 MAX_MESSAGE = 2000
-WORDY = {"Motion safetensors", "OBJ mesh"}  # their messages may quote what is wrong in full
+WORDY = {
+    "Motion safetensors",
+    "OBJ mesh",
+    "splat PLY",
+}  # their messages may quote what is wrong in full
 
 MANY = int(os.environ.get("MIEN_FUZZ", "0"))
 ONE_SEED = os.environ.get("MIEN_FUZZ_SEED")
