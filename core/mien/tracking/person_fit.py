@@ -54,4 +54,5 @@ def _shape_change(person: Person, slopes: Tensor, weights: Tensor, missing: Tens
     slope = weighted.T @ missing.flatten()
     stay = len(slopes) * (SHAPE_NOISE / points.shape_spread) ** 2
     slope = slope + stay * (points.shape_mean - person.shape)
-    return torch.linalg.solve(hessian + torch.diag(stay), slope)
+    change: Tensor = torch.linalg.solve(hessian + torch.diag(stay), slope)
+    return change
