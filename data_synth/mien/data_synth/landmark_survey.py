@@ -176,8 +176,7 @@ def _of_parts(head: Head, parts: tuple[str, ...]) -> Bool[ndarray, " f"]:
     chosen = np.zeros(head.num_vertices, dtype=bool)
     for part in parts:
         chosen[head.parts[part].numpy()] = True
-    inside: Bool[ndarray, " f"] = chosen[head.faces.numpy()].all(1)
-    return inside
+    return np.asarray(chosen[head.faces.numpy()].all(1), dtype=np.bool_)
 
 
 def _hits(
