@@ -153,9 +153,9 @@ def _halves(vertices: Array, cycle: Ids) -> tuple[Ids, Ids]:
     """Cut a closed line at the points farthest right and left: the upper half, the lower."""
     turned = np.roll(cycle, -int(vertices[cycle, 0].argmin()))
     left = int(vertices[turned, 0].argmax())
-    halves = turned[: left + 1], np.append(turned[left:], turned[0])[::-1]
-    first, second = (float(vertices[half, 1].mean()) for half in halves)
-    return halves if first > second else halves[::-1]
+    one, other = turned[: left + 1], np.append(turned[left:], turned[0])[::-1]
+    is_upper = float(vertices[one, 1].mean()) > float(vertices[other, 1].mean())
+    return (one, other) if is_upper else (other, one)
 
 
 @cache

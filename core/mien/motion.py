@@ -14,7 +14,7 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mien.files import check_size, read_npz, whole_file
+from mien.files import check_size, one_line, read_npz, whole_file
 from mien.rotations import quat_slerp, quat_to_rotvec, rotvec_to_quat, rotvec_to_rotmat
 
 __all__ = ["Label", "Motion"]
@@ -299,12 +299,12 @@ class Motion:
                 tracks["shape"] = _to_tensor(arrays["shape"])
             plain = {"head": str(fields["head"]), "text": str(fields["text"])}
             return cls(fps=float(fields["fps"]), labels=labels, **plain, **tracks)  # type: ignore[arg-type]
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise ValueError(f"{str(path)!r} is not a motion: {_describe(error)}.") from error
 
 
 def _describe(error: Exception) -> str:
-    text = str(error).rstrip(".")
+    text = one_line(error).rstrip(".")
     return f"{text} is missing" if isinstance(error, KeyError) else text
 
 
@@ -369,7 +369,9 @@ def _read_safetensors(path: str | Path) -> tuple[dict[str, NDArray[np.generic]],
             header = (file.metadata() or {}).get("motion")
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except SafetensorError as error:
-        raise ValueError(f"{str(path)!r} is not a safetensors file ({error}).") from error
+        raise ValueError(
+            f"{str(path)!r} is not a safetensors file ({one_line(error)})."
+        ) from error
     if header is None:
         raise ValueError(f"{str(path)!r} is not a motion: its metadata has no `motion`.")
     return arrays, header

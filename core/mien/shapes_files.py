@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from numpy.typing import NDArray
 
-from mien.files import check_size, read_npz
+from mien.files import check_size, one_line, read_npz
 from mien.head import Head
 from mien.shapes_head import head_from_shapes
 
@@ -151,8 +151,8 @@ def _read_obj(path: Path) -> tuple[Array, Ids]:
             if len(vertices) > MAX_VERTICES:
                 raise ValueError(f"at most {MAX_VERTICES:,} vertices are read")
         return np.array(vertices).reshape(-1, 3), np.array(faces, dtype=np.int64).reshape(-1, 3)
-    except ValueError as error:
-        raise ValueError(f"{path.name} is not an OBJ mesh: {error}.") from error
+    except (ValueError, OverflowError) as error:
+        raise ValueError(f"{path.name} is not an OBJ mesh: {one_line(error)}.") from error
 
 
 def _triangles(faces: Ids) -> Ids:

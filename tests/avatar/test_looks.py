@@ -37,7 +37,9 @@ def canvas() -> Canvas:
 @pytest.fixture(scope="module")
 def painted() -> dict[Tone, Avatar]:
     head = Head.default()
-    looks = {tone: toned(Look(hair="coils", freckles=0.0), tone) for tone in TONES}
+    looks: dict[Tone, Look] = {
+        tone: toned(Look(hair="coils", freckles=0.0), tone) for tone in TONES
+    }
     return {tone: paint(head, torch.zeros(4), look, 0.2) for tone, look in looks.items()}
 
 

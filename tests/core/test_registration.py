@@ -148,7 +148,7 @@ def test_what_is_no_mesh_is_refused(refuses: Refuses) -> None:
     vertices, faces = patch(6, bump)
     broken = vertices.copy()
     broken[3, 1] = np.nan
-    cases: tuple[tuple[tuple[Array, Any], str], ...] = (
+    cases: Any = (
         ((broken, faces), "finite"),
         ((vertices[:, :2], faces), r"must be \[V, 3\]"),
         ((vertices, np.zeros((4, 4), dtype=np.int64)), "must be triangles"),

@@ -72,7 +72,11 @@ def readers() -> dict[str, tuple[Callable[[bytes], Any], bytes]]:
 
 def main() -> None:
     """Fuzz the reader that the first argument names."""
-    import atheris  # type: ignore[import-untyped]
+    from typing import Any
+
+    import atheris as untyped  # type: ignore[import-untyped]
+
+    atheris: Any = untyped
 
     with atheris.instrument_imports(include=["mien", "zipfile", "pickletools", "pickle"]):
         read, seed = readers()[sys.argv.pop(1)]

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from mien.avatar.gaussians import Gaussians
-from mien.files import check_size, whole_file
+from mien.files import check_size, one_line, whole_file
 
 MAX_PLY_BYTES = 2**30
 SH_C0 = 0.28209479177387814  # Y_00, the constant spherical harmonic
@@ -105,7 +105,9 @@ def _read_header(stream: BinaryIO, path: str) -> tuple[int, "np.dtype[Any]"]:
     fields = []
     for line in lines[start:stop]:
         if len(line) != 3 or line[0] != "property" or line[1] not in _DTYPES:
-            raise ValueError(f"{path!r} has a vertex property that is not read: {' '.join(line)}.")
+            raise ValueError(
+                f"{path!r} has a vertex property that is not read: {one_line(' '.join(line))}."
+            )
         fields.append((line[2], _DTYPES[line[1]]))
     missing = sorted(set(_NEEDED) - {name for name, _ in fields})
     if missing:
