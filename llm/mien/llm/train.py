@@ -50,7 +50,7 @@ MIXED_SHARES: Mapping[Task, float] = {
     "motion_to_text": 0.25,
 }
 ADAPTER_SHARES: Mapping[Direction, Mapping[Task, float]] = {
-    "text_to_motion": {"text_to_plan": 0.4, "text_to_motion": 0.6},
+    "text_to_motion": {"text_to_plan": 0.75, "text_to_motion": 0.25},
     "motion_to_text": {"plan_to_text": 0.3, "motion_to_text": 0.7},
 }
 
