@@ -134,7 +134,7 @@ class TrainLanguageModel:
     """Steps on texts alone (built-in base only)."""
     mixed_steps: int = 5000
     """Steps on texts and motion (built-in base only)."""
-    adapter_steps: int = 400
+    adapter_steps: int = 1200
     """Steps of each adapter."""
     precision: Literal["fp32", "bf16"] = "fp32"
     """Of products of matrices; bf16 needs a processor with bf16 instructions."""

@@ -89,7 +89,7 @@ class TrainLlmConfig:
     text_size: int = 2048
     text: Schedule = field(default_factory=lambda: Schedule(2500, 1.5e-3))
     mixed: Schedule = field(default_factory=lambda: Schedule(5000, 1.2e-3, final=0.02))
-    adapter: Schedule = field(default_factory=lambda: Schedule(400, 5e-4, warmup=30, final=0.02))
+    adapter: Schedule = field(default_factory=lambda: Schedule(1200, 5e-4, warmup=30, final=0.02))
     rank: int = 16
     variation: Variation = field(default_factory=Variation)
     text_batch: int = 48
