@@ -58,7 +58,7 @@ def test_every_list_of_roots_in_pyproject_is_the_same() -> None:
     assert set(ROOTS) == set(LEVELS)
     assert hatch["wheel"]["packages"] == [f"{root}/mien" for root in ROOTS]
     assert hatch["sdist"]["include"][: len(ROOTS)] == ROOTS
-    assert tool["pytest"]["ini_options"]["pythonpath"] == ROOTS
+    assert tool["pytest"]["ini_options"]["pythonpath"] == [".", *ROOTS]
     assert tool["pytest"]["ini_options"]["testpaths"] == ["tests", *ROOTS]
     assert tool["mypy"]["mypy_path"] == ROOTS
     assert tool["mypy"]["files"] == [*ROOTS, "tests"]
