@@ -154,7 +154,8 @@ def test_receiving_stops_in_time() -> None:
 def test_ctrl_c_keeps_what_came(tmp_path: Path) -> None:
     port, path = free_port(), tmp_path / "take.csv"
     code = (
-        "import pathlib; from mien.apps.live import Live; "
+        "import pathlib, signal; from mien.apps.live import Live; "
+        "signal.signal(signal.SIGINT, signal.default_int_handler); "  # shells may have it ignored
         f"Live(output=pathlib.Path({str(path)!r}), port={port}).run()"
     )
     process = subprocess.Popen(
