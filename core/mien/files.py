@@ -15,7 +15,9 @@ from typing import IO, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["check_size", "one_line", "read_npz", "whole_file"]
+from mien.text import one_line
+
+__all__ = ["check_size", "read_npz", "whole_file"]
 
 MAX_FILE_BYTES = 256 * 2**20
 MAX_ARRAY_BYTES = 2**30
@@ -77,17 +79,6 @@ def check_size(path: str | Path, max_bytes: int = MAX_FILE_BYTES) -> int:
             f"at most {max_bytes / 2**20:,.0f} MB are read."
         )
     return size
-
-
-def one_line(error: object, most: int = 300) -> str:
-    """An error's text without line breaks, at most `most` letters long.
-
-    Example:
-        >>> one_line(ValueError("wanted   one"))
-        'wanted one'
-    """
-    text = " ".join(str(error).split())
-    return text if len(text) <= most else text[: most - 3] + "..."
 
 
 def read_npz(path: str | Path, max_bytes: int = MAX_ARRAY_BYTES) -> dict[str, NDArray[np.generic]]:

@@ -14,8 +14,9 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mien.files import check_size, one_line, read_npz, whole_file
+from mien.files import check_size, read_npz, whole_file
 from mien.rotations import quat_slerp, quat_to_rotvec, rotvec_to_quat, rotvec_to_rotmat
+from mien.text import one_line
 
 __all__ = ["Label", "Motion"]
 

@@ -9,9 +9,10 @@ import numpy as np
 from jaxtyping import Float, Int
 from numpy.typing import NDArray
 
-from mien.files import check_size, one_line, read_npz
+from mien.files import check_size, read_npz
 from mien.head import Head
 from mien.shapes_head import head_from_shapes
+from mien.text import one_line
 
 __all__ = ["ShapesFile", "read_ict_npz", "read_obj_folder"]
 

@@ -13,6 +13,7 @@ from mien.apps.progress import say
 from mien.apps.refusal import refusing
 from mien.apps.request import (
     Device,
+    FlameFile,
     check_fps,
     check_sampling,
     check_seconds,
@@ -47,7 +48,7 @@ class Animate:
     """Whose face: a name from `mien avatar list`, or a folder."""
     size: int = 512
     """Width and height of a video, pixels."""
-    head: Annotated[Path | None, tyro.conf.arg(metavar="FLAME.pkl")] = None
+    head: FlameFile = None
     """FLAME model (.pkl or .npz) that .flame.npz files are for."""
     temperature: float = 0.9
     """How freely to sample; 0 always takes the likeliest."""

@@ -9,7 +9,7 @@ import tyro
 
 from mien.apps.inputs import check_input, load_flame, read_clip
 from mien.apps.refusal import refusing
-from mien.apps.request import Device, check_device
+from mien.apps.request import Device, FlameFile, check_device
 
 if TYPE_CHECKING:
     from mien.pipeline import Caption as Found
@@ -28,7 +28,7 @@ class Caption:
     """The clip."""
     json: bool = False
     """Print {"caption", "events": [{"start", "end", "text"}], "seconds", "source"} instead."""
-    head: Annotated[Path | None, tyro.conf.arg(metavar="FLAME.pkl")] = None
+    head: FlameFile = None
     """FLAME model (.pkl or .npz) that .flame.npz files are for."""
     device: Device = "cpu"
     """Where models run."""

@@ -14,7 +14,8 @@ import sys
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from mien.apps.refusal import Refusal, one_line, refusing
+from mien.apps.refusal import MAX_CHARACTERS, Refusal, refusing
+from mien.text import one_line
 
 # verb -> (module:class of its options, what `mien --help` says)
 VERBS: dict[str, tuple[str, str]] = {
@@ -73,7 +74,8 @@ def _holding_warnings() -> Iterator[None]:
     try:
         yield
         for record in held.buffer:
-            print(f"mien: warning: {one_line(record.getMessage())}", file=sys.stderr)
+            text = one_line(record.getMessage(), MAX_CHARACTERS)
+            print(f"mien: warning: {text}", file=sys.stderr)
     finally:
         logger.removeHandler(held)
 

@@ -10,7 +10,8 @@ from mien.apps.drawing import Drawing
 from mien.apps.inputs import check_input, extension, load_flame, read_clip
 from mien.apps.outputs import any_picture, check_outputs, write_outputs
 from mien.apps.refusal import refusing
-from mien.apps.request import Device, check_fps
+from mien.apps.request import Device, FlameFile, check_fps
+from mien.apps.splats import splat_folder, write_splat_frames
 
 
 @dataclass(frozen=True)
@@ -33,40 +34,30 @@ class Convert:
     """Whose face pictures show: a name from `mien avatar list`, or a folder."""
     size: int = 512
     """Width and height of a video, pixels."""
-    head: Annotated[Path | None, tyro.conf.arg(metavar="FLAME.pkl")] = None
+    head: FlameFile = None
     """FLAME model (.pkl or .npz) that .flame.npz files are for."""
     device: Device = "cpu"
     """Where frames are drawn."""
 
     def run(self) -> None:
         """Read, resample, write."""
-        if extension(self.output) == ".ply":
-            self._write_splats()
-            return
         drawing = Drawing(self.avatar, self.size, self.device)
+        is_splats = extension(self.output) == ".ply"
         with refusing():
             check_input(self.path)
             flame = load_flame(self.head)
-            check_outputs([self.output], inputs=[self.path], flame=flame)
+            if is_splats:
+                splat_folder(self.output)
+            else:
+                check_outputs([self.output], inputs=[self.path], flame=flame)
             if self.fps is not None:
                 check_fps(self.fps)
-            drawing.check(any_picture([self.output]))
+            drawing.check(is_splats or any_picture([self.output]))
             motion = read_clip(self.path, flame)
         if self.fps is not None:
             motion = motion.resample(self.fps)
-        write_outputs(motion, [self.output], drawing, flame)
-
-    def _write_splats(self) -> None:
-        """Write one PLY a frame."""
-        from mien.apps.splats import splat_folder, write_splat_frames
-
-        with refusing():
-            check_input(self.path)
-            splat_folder(self.output)
-            if self.fps is not None:
-                check_fps(self.fps)
-            Drawing(self.avatar, self.size, self.device).check()
-            motion = read_clip(self.path, load_flame(self.head))
-            if self.fps is not None:
-                motion = motion.resample(self.fps)
-            write_splat_frames(motion, self.output, self.avatar)
+        if is_splats:
+            with refusing():
+                write_splat_frames(motion, self.output, self.avatar)
+        else:
+            write_outputs(motion, [self.output], drawing, flame)

@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from mien.text import one_line
+
 MAX_CHARACTERS = 600
 
 
@@ -38,10 +40,4 @@ def describe(error: BaseException) -> str:
         text = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
     else:
         text = str(error) or type(error).__name__
-    return one_line(text)
-
-
-def one_line(text: str) -> str:
-    """A text without line breaks, at most :data:`MAX_CHARACTERS` long."""
-    text = " ".join(text.split())
-    return text if len(text) <= MAX_CHARACTERS else text[: MAX_CHARACTERS - 3] + "..."
+    return one_line(text, MAX_CHARACTERS)

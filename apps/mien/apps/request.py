@@ -3,9 +3,13 @@
 import math
 import re
 import unicodedata
-from typing import Literal
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
 
 Device = Literal["cpu", "cuda"]
+FlameFile = Annotated[Path | None, tyro.conf.arg(metavar="FLAME.pkl")]
 
 MAX_WORDS, MAX_LETTERS = 100, 500  # MiniLM reads 510 word pieces, at most one a letter
 MIN_SECONDS, MAX_SECONDS = 0.2, 120.0

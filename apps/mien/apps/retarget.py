@@ -8,7 +8,7 @@ import tyro
 
 from mien.apps.inputs import check_input, load_flame
 from mien.apps.refusal import refusing
-from mien.apps.request import check_seed
+from mien.apps.request import FlameFile, check_seed
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class EvaluateRetarget:
     """At most so many frames of each motion."""
     seed: int = 0
     """Of the random motions."""
-    head: Annotated[Path | None, tyro.conf.arg(metavar="FLAME.pkl")] = None
+    head: FlameFile = None
     """A FLAME model (.pkl or .npz) of your own."""
     ict: Annotated[Path | None, tyro.conf.arg(metavar="PATH.npz")] = None
     """ICT-FaceKit, packed as `mien.shapes_files.read_ict_npz` says."""

@@ -1,12 +1,12 @@
 """A clip as Gaussians: one splat PLY a frame, in a folder."""
 
-import os
 import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from mien.apps.outputs import check_writable
 from mien.apps.progress import say, track
 from mien.apps.refusal import refusing
 from mien.motion import Motion
@@ -28,12 +28,9 @@ def splat_folder(output: Path) -> Path:
     folder = output.with_suffix("")
     if not folder.name or output.suffix.lower() != ".ply":
         raise ValueError(f"{output}: wanted NAME.ply, for a folder NAME of one PLY a frame.")
-    if not folder.parent.is_dir():
-        raise ValueError(f"{output}: there is no folder {folder.parent} to write in.")
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise ValueError(f"{folder}: wanted a new or empty folder for the frames.")
-    if not os.access(folder.parent, os.W_OK):
-        raise ValueError(f"{output}: cannot write in {folder.parent}.")
+    check_writable(output)
     return folder
 
 

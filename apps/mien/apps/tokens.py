@@ -4,7 +4,7 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from mien.files import one_line
+from mien.text import one_line
 
 FORMAT, VERSION = "mien-tokens", 1
 MAX_BYTES, MAX_TOKENS = 16 * 2**20, 1_000_000

@@ -15,7 +15,8 @@ import numpy as np
 import torch
 
 from mien.avatar.gaussians import Gaussians
-from mien.files import check_size, one_line, whole_file
+from mien.files import check_size, whole_file
+from mien.text import one_line
 
 MAX_PLY_BYTES = 2**30
 SH_C0 = 0.28209479177387814  # Y_00, the constant spherical harmonic

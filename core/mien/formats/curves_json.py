@@ -23,8 +23,9 @@ from mien.arkit import (
     find_out_of_range,
     motion_from_curves,
 )
-from mien.files import check_size, one_line, whole_file
+from mien.files import check_size, whole_file
 from mien.motion import MAX_FPS, Label, Motion
+from mien.text import one_line
 
 __all__ = ["read_curves_json", "write_curves_json"]
 

@@ -17,7 +17,7 @@ from mien.arkit import (
     find_out_of_range,
     motion_from_curves,
 )
-from mien.files import check_size, one_line, whole_file
+from mien.files import check_size, whole_file
 from mien.formats.gaps import fill_gaps
 from mien.formats.live_link_channels import (
     LIVE_LINK_NAMES,
@@ -26,6 +26,7 @@ from mien.formats.live_link_channels import (
 )
 from mien.formats.timecode import format_timecodes, frame_times
 from mien.motion import Motion
+from mien.text import one_line
 
 __all__ = ["read_live_link", "write_live_link"]
 

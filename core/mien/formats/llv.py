@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from mien.arkit import motion_from_curves
-from mien.files import check_size, one_line
+from mien.files import check_size
 from mien.formats.gaps import fill_gaps
 from mien.formats.live_link_channels import curves_from_channels
 from mien.formats.live_link_udp import (
@@ -26,6 +26,7 @@ from mien.formats.live_link_udp import (
     parse_packet,
 )
 from mien.motion import Motion
+from mien.text import one_line
 
 __all__ = ["read_llv"]
 
