@@ -80,6 +80,8 @@ _IRREGULAR: dict[str, tuple[str, str, str]] = {
     "put": ("puts", "putting", "put"),
     "set": ("sets", "setting", "set"),
     "shut": ("shuts", "shutting", "shut"),
+    "shed": ("sheds", "shedding", "shed"),
+    "spit": ("spits", "spitting", "spat"),
     "hurt": ("hurts", "hurting", "hurt"),
     "cut": ("cuts", "cutting", "cut"),
     "split": ("splits", "splitting", "split"),
@@ -137,14 +139,71 @@ _IRREGULAR: dict[str, tuple[str, str, str]] = {
     "send": ("sends", "sending", "sent"),
     "hit": ("hits", "hitting", "hit"),
     "buy": ("buys", "buying", "bought"),
+    "bear": ("bears", "bearing", "bore"),
+    "beat": ("beats", "beating", "beat"),
+    "behold": ("beholds", "beholding", "beheld"),
+    "bend": ("bends", "bending", "bent"),
+    "bind": ("binds", "binding", "bound"),
+    "build": ("builds", "building", "built"),
+    "choose": ("chooses", "choosing", "chose"),
+    "cling": ("clings", "clinging", "clung"),
+    "creep": ("creeps", "creeping", "crept"),
+    "drink": ("drinks", "drinking", "drank"),
+    "drive": ("drives", "driving", "drove"),
+    "fling": ("flings", "flinging", "flung"),
+    "forget": ("forgets", "forgetting", "forgot"),
+    "forgive": ("forgives", "forgiving", "forgave"),
+    "grind": ("grinds", "grinding", "ground"),
+    "hide": ("hides", "hiding", "hid"),
+    "kneel": ("kneels", "kneeling", "knelt"),
+    "lay": ("lays", "laying", "laid"),
+    "lead": ("leads", "leading", "led"),
+    "lend": ("lends", "lending", "lent"),
+    "lie": ("lies", "lying", "lay"),
+    "light": ("lights", "lighting", "lit"),
+    "mean": ("means", "meaning", "meant"),
+    "overthink": ("overthinks", "overthinking", "overthought"),
+    "pay": ("pays", "paying", "paid"),
+    "quit": ("quits", "quitting", "quit"),
+    "reset": ("resets", "resetting", "reset"),
+    "ride": ("rides", "riding", "rode"),
+    "ring": ("rings", "ringing", "rang"),
+    "rise": ("rises", "rising", "rose"),
+    "run": ("runs", "running", "ran"),
+    "seek": ("seeks", "seeking", "sought"),
+    "shake": ("shakes", "shaking", "shook"),
+    "shine": ("shines", "shining", "shone"),
+    "sit": ("sits", "sitting", "sat"),
+    "sleep": ("sleeps", "sleeping", "slept"),
+    "slide": ("slides", "sliding", "slid"),
+    "slink": ("slinks", "slinking", "slunk"),
+    "spend": ("spends", "spending", "spent"),
+    "spin": ("spins", "spinning", "spun"),
+    "spread": ("spreads", "spreading", "spread"),
+    "spring": ("springs", "springing", "sprang"),
+    "sting": ("stings", "stinging", "stung"),
+    "strike": ("strikes", "striking", "struck"),
+    "swear": ("swears", "swearing", "swore"),
+    "sweep": ("sweeps", "sweeping", "swept"),
+    "swim": ("swims", "swimming", "swam"),
+    "teach": ("teaches", "teaching", "taught"),
+    "tear": ("tears", "tearing", "tore"),
+    "thrust": ("thrusts", "thrusting", "thrust"),
+    "tie": ("ties", "tying", "tied"),
+    "understand": ("understands", "understanding", "understood"),
+    "undo": ("undoes", "undoing", "undid"),
+    "wake": ("wakes", "waking", "woke"),
+    "wear": ("wears", "wearing", "wore"),
+    "win": ("wins", "winning", "won"),
+    "wind": ("winds", "winding", "wound"),
+    "withdraw": ("withdraws", "withdrawing", "withdrew"),
+    "wring": ("wrings", "wringing", "wrung"),
+    "write": ("writes", "writing", "wrote"),
 }
-_DOUBLED = frozenset((
-    "nod", "bob", "bat", "flap", "flip", "grin", "jut", "knit", "pop", "plan", "purr", "sob",
-    "scan", "sag", "skip", "snap", "snip", "spit", "stop", "stir", "tap", "tip", "wag", "wrap",
-    "zip", "jam", "chat", "slur", "tug", "hum", "peg", "flag", "pat", "slit", "rip", "clap",
-    "drop", "gag", "plot", "unwrap", "skim", "cram", "slip", "trip", "prod", "jog", "shrug",
-    "brag",
-))  # fmt: skip
+_DOUBLED = frozenset(("unwrap", "regret", "admit", "commit", "refer", "rebel", "compel", "unzip"))
+_SHORT = re.compile(
+    r"(?:[^aeiou]*|qu|squ)[aeiou][bcdfghjklmnpqrstvz]"
+)  # "nod", not "look" or "chew"
 _NOT_VERBS = frozenset((
     "barely", "hardly", "quickly", "slowly", "slightly", "softly", "gently", "playfully",
     "cheekily", "eagerly", "faintly", "subtly", "just", "hugely", "strongly", "intensely",
@@ -195,7 +254,8 @@ def _verb(verb: str, form: Form) -> str:
         if last_y:
             return verb[:-1] + "ies"
         return verb + ("es" if verb.endswith(("s", "sh", "ch", "x", "z", "o")) else "s")
-    doubled = verb + verb[-1] if verb in _DOUBLED else verb
+    is_doubled = verb in _DOUBLED or _SHORT.fullmatch(verb)
+    doubled = verb + verb[-1] if is_doubled else verb
     if form == "gerund":
         return doubled[:-1] + "ing" if _drops_e(verb) else doubled + "ing"
     if last_y:
