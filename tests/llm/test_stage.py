@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -5,21 +6,23 @@ import pytest
 import torch
 from tests.llm.llm_world import make_mixture, make_model
 
-from mien.llm.stage import Progress, Schedule, load_trainable, train_stage
+from mien.llm.stage import Progress, Rule, Schedule, load_trainable, train_stage
 
 SCHEDULE = Schedule(24, learning_rate=3e-3, warmup=4, checkpoint_every=6)
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_an_interrupted_run_goes_on_to_the_same_losses(tmp_path: Path) -> None:
+@pytest.mark.parametrize("rule", ["adamw", "muon"])
+def test_an_interrupted_run_goes_on_to_the_same_losses(tmp_path: Path, rule: Rule) -> None:
+    schedule = replace(SCHEDULE, rule=rule)
     mixture = make_mixture(tmp_path / "pool")
     vocabulary = mixture.writer.vocabulary
-    whole = train_stage(make_model(vocabulary), mixture, SCHEDULE, tmp_path / "a", 1)
+    whole = train_stage(make_model(vocabulary), mixture, schedule, tmp_path / "a", 1)
     first = train_stage(
-        make_model(vocabulary), mixture, SCHEDULE, tmp_path / "b", 1, stop_after=15
+        make_model(vocabulary), mixture, schedule, tmp_path / "b", 1, stop_after=15
     )
     resumed_model = make_model(vocabulary)
-    resumed = train_stage(resumed_model, mixture, SCHEDULE, tmp_path / "b", 1)
+    resumed = train_stage(resumed_model, mixture, schedule, tmp_path / "b", 1)
     assert first == whole[:15]
     assert resumed == whole
 

@@ -1,7 +1,7 @@
 """`mien train tokenizer | llm`: the commands that made the shipped weights."""
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -130,9 +130,9 @@ class TrainLanguageModel:
     """A motion tokenizer; the shipped one where not given."""
     base: str | None = None
     """Another causal language model: a folder or a hub id."""
-    text_steps: int = 2500
+    text_steps: int = 2200
     """Steps on texts alone (built-in base only)."""
-    mixed_steps: int = 5000
+    mixed_steps: int = 4200
     """Steps on texts and motion (built-in base only)."""
     adapter_steps: int = 1200
     """Steps of each adapter."""
@@ -151,17 +151,17 @@ class TrainLanguageModel:
                 if getattr(self, name) < 1:
                     raise ValueError(f"`{name}` must be at least 1, got {getattr(self, name)}.")
         say(str(self))
-        from mien.llm.stage import Schedule
         from mien.llm.train import TrainLlmConfig, train_llm
 
+        usual = TrainLlmConfig()
         config = TrainLlmConfig(
             corpus=self.data,
             out=self.out,
             tokenizer=self.tokenizer,
             base=self.base,
-            text=Schedule(self.text_steps, 1.5e-3),
-            mixed=Schedule(self.mixed_steps, 1.2e-3, final=0.02),
-            adapter=Schedule(self.adapter_steps, 5e-4, warmup=30, final=0.02),
+            text=replace(usual.text, steps=self.text_steps),
+            mixed=replace(usual.mixed, steps=self.mixed_steps),
+            adapter=replace(usual.adapter, steps=self.adapter_steps),
             precision=self.precision,
             seed=self.seed,
         )

@@ -9,7 +9,7 @@ from numpy import ndarray
 
 from mien.data_synth.caption import write_caption
 from mien.data_synth.lexicon import Lexicon
-from mien.data_synth.performance import Performance, sample_performance
+from mien.data_synth.performance import Performance, sample_drill, sample_performance
 from mien.data_synth.performer import perform
 from mien.data_synth.phrases import Split
 from mien.data_synth.score import format_score
@@ -63,7 +63,26 @@ def make_clip(seed: int, index: int, lexicon: Lexicon | None = None) -> Clip:
     """Make clip `index` of the corpus of `seed`; the same one wherever and whenever."""
     lexicon = lexicon or Lexicon.default()
     rng = clip_rng(seed, index)
-    performance = sample_performance(rng, lexicon)
+    return _clip_of(sample_performance(rng, lexicon), index, rng, lexicon)
+
+
+def make_drill(seed: int, index: int, lexicon: Lexicon | None = None) -> Clip:
+    """Make drill `index` of a seed: one action alone, for training beside the corpus.
+
+    Example:
+        >>> drill = make_drill(0, 3)
+        >>> len(drill.performance.actions), drill.split
+        (1, 'train')
+    """
+    lexicon = lexicon or Lexicon.default()
+    rng = clip_rng(seed ^ 0xD811, index)
+    performance = sample_drill(rng, lexicon, index)
+    while split_of(performance) != "train":
+        performance = sample_drill(rng, lexicon, index)
+    return _clip_of(performance, index, rng, lexicon)
+
+
+def _clip_of(performance: Performance, index: int, rng: random.Random, lexicon: Lexicon) -> Clip:
     split, motion_seed = split_of(performance), rng.getrandbits(31)
     texts = tuple(write(performance, rng, lexicon, split) for _ in range(NUM_TEXTS))
     caption = write_caption(performance, rng, lexicon)

@@ -146,6 +146,28 @@ def sample_performance(
     return Performance(tuple(actions), seconds, rng.getrandbits(31))
 
 
+def sample_drill(rng: random.Random, lexicon: Lexicon, index: int) -> Performance:
+    """One action alone, short: every entry on every side of its own in turn.
+
+    A corpus of performances shows one-sided movements seldom, and the extremes of strength; drills
+    show all alike.
+
+    Args:
+        rng: Where chance comes from.
+        lexicon: What is done.
+        index: Which entry and side, counted round.
+    """
+    acts = [(entry, side) for entry in lexicon.entries.values() for side in entry.sides]
+    entry, side = acts[index % len(acts)]
+    start = on_grid(rng.choice((0.0, 0.2, 0.2, 0.4)))
+    end = on_grid(start + max(0.4, rng.uniform(*entry.seconds)))
+    seconds = on_grid(min(8.0, end + rng.choice((0.0, 0.2, 0.4, 0.8))))
+    held = end >= seconds and entry.kind != "action" and not entry.steps
+    end, intensity = min(end, seconds), round(rng.uniform(*entry.intensity), 2)
+    action = shaped_action(entry, side, intensity, start, end, held, rng.random())
+    return Performance((action,), seconds, rng.getrandbits(31))
+
+
 def _draw(rng: random.Random, lexicon: Lexicon, kinds: Sequence[Kind] = KINDS) -> Entry:
     kind = rng.choices(kinds, [_KIND_WEIGHTS[k] for k in kinds])[0]
     return rng.choice(lexicon.of_kind(kind))

@@ -34,6 +34,12 @@ class PrefixedModel(nn.Module):
         losses = F.cross_entropy(logits.float(), batch.labels[keep], reduction="none")
         return losses, batch.weights[keep]
 
+    @property
+    def tokens(self) -> Tensor:
+        """The embedding of tokens, which is also what they are scored with where tied."""
+        weight: Tensor = self.base.get_input_embeddings().weight
+        return weight
+
     def embed(self, batch: Batch) -> Float[Tensor, "b t d"]:
         """Embeddings of a batch, word vectors in place."""
         embeds: Tensor = self.base.get_input_embeddings()(batch.input_ids)

@@ -1,6 +1,7 @@
 """From the corpus to what training draws from: vocabulary, words and motion codes."""
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from jaxtyping import Int
 from numpy import ndarray
 
 from mien.arkit import motion_from_curves
+from mien.data_synth.clip import make_drill
 from mien.data_synth.corpus import (
     Clip,
     clip_from_row,
@@ -29,6 +31,7 @@ from mien.llm.word_encoder import WordEncoder
 from mien.tokenizer import MotionTokenizer
 
 PIECE = 1000  # clips that are encoded together
+_FIRST_DRILL = 1 << 40  # above the number of any clip
 _CAPTIONS = 20_000  # to learn the text tokenizer from
 
 
@@ -44,7 +47,8 @@ def lexicon_vocabulary(lexicon: Lexicon, num_text: int, num_codes: int) -> Vocab
     )
 
 
-Pieces = Iterable[tuple[str, Callable[[], list[Clip]]]]
+Piece = tuple[str, Callable[[], list[Clip]]]
+Pieces = Iterable[Piece]
 
 
 class CorpusPieces:
@@ -58,7 +62,7 @@ class CorpusPieces:
         self._rows = read_corpus(folder, "train")
         self.hash = str(read_manifest(folder)["corpus_hash"])
 
-    def pieces(self) -> Iterator[tuple[str, Callable[[], list[Clip]]]]:
+    def pieces(self) -> Iterator[Piece]:
         """Name each piece, with a function that reads it."""
         for start in range(0, len(self._rows), PIECE):
             stop = min(start + PIECE, len(self._rows))
@@ -66,6 +70,31 @@ class CorpusPieces:
 
     def _read(self, start: int, stop: int) -> list[Clip]:
         return [clip_from_row(self._rows[i]) for i in range(start, stop)]
+
+
+class DrillPieces:
+    """Drills, a thousand at a time, numbered apart from the clips of the corpus.
+
+    Args:
+        count: How many.
+        seed: Of their chance.
+    """
+
+    def __init__(self, count: int, seed: int) -> None:
+        self._count, self._seed = count, seed
+
+    def pieces(self) -> Iterator[Piece]:
+        """Name each piece, with a function that makes it."""
+        for start in range(0, self._count, PIECE):
+            stop = min(start + PIECE, self._count)
+            yield f"drills{start:07d}", partial(self._make, start, stop)
+
+    def _make(self, start: int, stop: int) -> list[Clip]:
+        drills = (make_drill(self._seed, index) for index in range(start, stop))
+        return [
+            replace(drill, index=_FIRST_DRILL + drill.index, texts=drill.texts[:1])
+            for drill in drills
+        ]
 
 
 def clip_samples(clips: Iterable[Clip], texts: int) -> list[Sample]:
@@ -90,23 +119,32 @@ def prepare_texts(
     folder: Path,
     texts: int,
     report: Callable[[str], None] = lambda name: None,
-) -> list[Path]:
+) -> None:
     """Encode the texts of clips piece by piece; pieces that are done are kept."""
-    folders = []
     for name, clips in pieces:
-        folders.append(folder / name)
-        if not (folders[-1] / "samples.jsonl").is_file():
-            write_texts(clip_samples(clips(), texts), WordEncoder.default(), folders[-1])
+        if not (folder / name / "samples.jsonl").is_file():
+            write_texts(clip_samples(clips(), texts), WordEncoder.default(), folder / name)
         report(name)
-    return folders
 
 
-def prepare_free_prompts(folder: Path, count: int, seed: int) -> Path:
-    """Encode prompts in free wording, unless that is done."""
-    if not (folder / "samples.jsonl").is_file():
-        samples = [free_sample(seed, index) for index in range(count)]
-        write_texts(samples, WordEncoder.default(), folder)
-    return folder
+def free_pieces(count: int) -> list[tuple[str, range]]:
+    """Name each piece of the prompts in free wording, with their numbers."""
+    starts = range(0, count, PIECE)
+    return [(f"free{start:07d}", range(start, min(start + PIECE, count))) for start in starts]
+
+
+def prepare_free_prompts(
+    pieces: Iterable[tuple[str, range]],
+    folder: Path,
+    seed: int,
+    report: Callable[[str], None] = lambda name: None,
+) -> None:
+    """Encode prompts in free wording piece by piece; pieces that are done are kept."""
+    for name, numbers in pieces:
+        if not (folder / name / "samples.jsonl").is_file():
+            samples = [free_sample(seed, index) for index in numbers]
+            write_texts(samples, WordEncoder.default(), folder / name)
+        report(name)
 
 
 def prepare_codes(
@@ -114,16 +152,21 @@ def prepare_codes(
     tokenizer: MotionTokenizer,
     folder: Path,
     report: Callable[[str], None] = lambda name: None,
-) -> dict[int, Int[ndarray, " t"]]:
+) -> None:
     """Encode the motion of clips piece by piece; pieces that are done are kept."""
-    codes: dict[int, Int[ndarray, " t"]] = {}
     for name, clips in pieces:
         path = folder / name / "codes.npz"
         if not path.is_file():
             path.parent.mkdir(parents=True, exist_ok=True)
             save_codes({clip.index: encode_clip(tokenizer, clip) for clip in clips()}, path)
-        codes |= load_codes(path)
         report(name)
+
+
+def read_codes(pieces: Pieces, folder: Path) -> dict[int, Int[ndarray, " t"]]:
+    """Motion codes of all pieces, by the number of their clip."""
+    codes: dict[int, Int[ndarray, " t"]] = {}
+    for name, _ in pieces:
+        codes |= load_codes(folder / name / "codes.npz")
     return codes
 
 

@@ -5,7 +5,7 @@ import math
 import os
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -18,6 +18,7 @@ from mien.llm.mixture import Mixture
 from mien.llm.network import PrefixedModel
 
 Precision = Literal["fp32", "bf16"]
+Rule = Literal["muon", "adamw"]
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,8 @@ class Schedule:
     Attributes:
         steps: Optimizer steps.
         learning_rate: At its highest.
+        rule: What moves the matrices inside the layers: Muon, which learns from far fewer steps,
+            or AdamW, which moves all else in any case.
         warmup: Steps to get there.
         final: Share of the highest rate at the end, along a cosine.
         weight_decay: Of matrices.
@@ -38,6 +41,7 @@ class Schedule:
 
     steps: int
     learning_rate: float = 1e-3
+    rule: Rule = "adamw"
     warmup: int = 100
     final: float = 0.1
     weight_decay: float = 0.05
@@ -104,26 +108,27 @@ def train_stage(
     from accelerate import Accelerator
 
     accelerator = Accelerator(mixed_precision="no" if precision == "fp32" else precision)
-    prepared, optimizer = accelerator.prepare(model, _optimizer(model, schedule))
-    losses = _load_checkpoint(accelerator.unwrap_model(prepared), optimizer, folder)
+    prepared, *optimizers = accelerator.prepare(model, *_optimizers(model, schedule))
+    losses = _load_checkpoint(accelerator.unwrap_model(prepared), optimizers, folder)
     prepared.train()
     last = min(schedule.steps, stop_after or schedule.stop or schedule.steps)
     meter = _Meter(schedule.steps, report if accelerator.is_main_process else _say_nothing)
     for step in range(len(losses), last):
         task, batch = mixture.draw(seed, step, accelerator.process_index)
-        for group in optimizer.param_groups:
+        for group in (group for optimizer in optimizers for group in optimizer.param_groups):
             group["lr"] = schedule.rate(step)
         each, weights = prepared(_to_device(batch, accelerator.device))
         loss = (each * weights).sum() / weights.sum()
         accelerator.backward(loss)
         accelerator.clip_grad_norm_(prepared.parameters(), schedule.clip_norm)
-        optimizer.step()
-        optimizer.zero_grad()
+        for optimizer in optimizers:
+            optimizer.step()
+            optimizer.zero_grad()
         losses.append(float(loss.detach()))
         meter.add(task, losses[-1], batch.input_ids.numel() * accelerator.num_processes, step + 1)
         is_due = schedule.checkpoint_every and (step + 1) % schedule.checkpoint_every == 0
         if is_due and accelerator.is_main_process:
-            save_checkpoint(accelerator.unwrap_model(prepared), optimizer, losses, folder)
+            save_checkpoint(accelerator.unwrap_model(prepared), optimizers, losses, folder)
     return losses
 
 
@@ -137,15 +142,28 @@ def _to_device(batch: Any, device: torch.device) -> Any:
     return type(batch)(**{name: value.to(device) for name, value in vars(batch).items()})
 
 
-def _optimizer(model: nn.Module, schedule: Schedule) -> torch.optim.Optimizer:
-    """AdamW, without decay on vectors."""
+def _optimizers(model: PrefixedModel, schedule: Schedule) -> list[torch.optim.Optimizer]:
+    """AdamW, without decay on vectors; Muon for the matrices that map hidden states, if wanted."""
     trainable = [p for p in model.parameters() if p.requires_grad]
+    by_muon = [
+        p for p in trainable if schedule.rule == "muon" and p.ndim == 2 and p is not model.tokens
+    ]
+    others = [p for p in trainable if not any(p is x for x in by_muon)]
     groups = [
-        {"params": [p for p in trainable if p.ndim >= 2], "weight_decay": schedule.weight_decay},
-        {"params": [p for p in trainable if p.ndim < 2], "weight_decay": 0.0},
+        {"params": [p for p in others if p.ndim >= 2], "weight_decay": schedule.weight_decay},
+        {"params": [p for p in others if p.ndim < 2], "weight_decay": 0.0},
     ]
     groups = [group for group in groups if group["params"]]
-    return torch.optim.AdamW(groups, lr=schedule.learning_rate, betas=(0.9, 0.95))
+    rate, decay = schedule.learning_rate, schedule.weight_decay
+    found: list[torch.optim.Optimizer] = []
+    if groups:
+        found.append(torch.optim.AdamW(groups, lr=rate, betas=(0.9, 0.95)))
+    if by_muon:
+        muon = torch.optim.Muon(
+            by_muon, lr=rate, weight_decay=decay, adjust_lr_fn="match_rms_adamw"
+        )
+        found.append(muon)
+    return found
 
 
 def trainable_state(model: nn.Module) -> dict[str, Tensor]:
@@ -157,14 +175,17 @@ def trainable_state(model: nn.Module) -> dict[str, Tensor]:
     }
 
 
-def save_checkpoint(model: nn.Module, optimizer: Any, losses: list[float], folder: Path) -> None:
-    """Write model, optimizer and losses; a kill leaves the old checkpoint or the new one."""
+def save_checkpoint(
+    model: nn.Module, optimizers: Sequence[Any], losses: list[float], folder: Path
+) -> None:
+    """Write model, optimizers and losses; a kill leaves the old checkpoint or the new one."""
     fresh = folder / "checkpoint.new"
     shutil.rmtree(fresh, ignore_errors=True)
     fresh.mkdir(parents=True)
     save_file(trainable_state(model), fresh / "model.safetensors")
     moments = {
-        f"{index}.{name}": value
+        f"{number}.{index}.{name}": value
+        for number, optimizer in enumerate(optimizers)
         for index, state in optimizer.state_dict()["state"].items()
         for name, value in state.items()
     }
@@ -177,7 +198,7 @@ def save_checkpoint(model: nn.Module, optimizer: Any, losses: list[float], folde
     os.replace(fresh, current)
 
 
-def _load_checkpoint(model: nn.Module, optimizer: Any, folder: Path) -> list[float]:
+def _load_checkpoint(model: nn.Module, optimizers: Sequence[Any], folder: Path) -> list[float]:
     """Load the last checkpoint and give its losses; none if there is none."""
     path = folder / "checkpoint"
     if not path.is_dir():
@@ -185,12 +206,15 @@ def _load_checkpoint(model: nn.Module, optimizer: Any, folder: Path) -> list[flo
     if not path.is_dir():
         return []
     load_trainable(model, load_file(path / "model.safetensors"))
-    state: dict[int, dict[str, Tensor]] = {}
-    for key, value in load_file(path / "optimizer.safetensors").items():
-        index, name = key.split(".", 1)
-        state.setdefault(int(index), {})[name] = value
-    groups = optimizer.state_dict()["param_groups"]
-    optimizer.load_state_dict({"state": state, "param_groups": groups})
+    moments = load_file(path / "optimizer.safetensors")
+    for number, optimizer in enumerate(optimizers):
+        state: dict[int, dict[str, Tensor]] = {}
+        for key, value in moments.items():
+            own, index, name = key.split(".", 2)
+            if int(own) == number:
+                state.setdefault(int(index), {})[name] = value
+        groups = optimizer.state_dict()["param_groups"]
+        optimizer.load_state_dict({"state": state, "param_groups": groups})
     losses: list[float] = json.loads((path / "losses.json").read_text())
     return losses
 

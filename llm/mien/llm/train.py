@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -18,10 +18,14 @@ from mien.llm.pools import ClipPool, TextPool
 from mien.llm.prefix import WordPrefix
 from mien.llm.prepare import (
     CorpusPieces,
+    DrillPieces,
+    Piece,
+    free_pieces,
     lexicon_vocabulary,
     prepare_codes,
     prepare_free_prompts,
     prepare_texts,
+    read_codes,
     train_codec,
 )
 from mien.llm.saving import save_pretrained, save_shell, write_card
@@ -66,6 +70,7 @@ class TrainLlmConfig:
         base: Folder or hub id of a causal language model to adapt; None pretrains the built-in
             one.
         texts: Texts to learn from of each clip, up to 4.
+        drills: Single actions to learn from beside the corpus.
         free_prompts: Prompts in free wording to draw.
         text_size: Size of the built-in base's text vocabulary.
         text: Steps on texts alone (built-in base only).
@@ -85,15 +90,16 @@ class TrainLlmConfig:
     tokenizer: Path | None = None
     base: str | None = None
     texts: int = 4
-    free_prompts: int = 9000
+    drills: int = 14_100
+    free_prompts: int = 60_000
     text_size: int = 2048
-    text: Schedule = field(default_factory=lambda: Schedule(2500, 1.5e-3))
-    mixed: Schedule = field(default_factory=lambda: Schedule(5000, 1.2e-3, final=0.02))
+    text: Schedule = field(default_factory=lambda: Schedule(2200, 4e-3, rule="muon"))
+    mixed: Schedule = field(default_factory=lambda: Schedule(4200, 3e-3, rule="muon", final=0.02))
     adapter: Schedule = field(default_factory=lambda: Schedule(1200, 5e-4, warmup=30, final=0.02))
     rank: int = 16
     variation: Variation = field(default_factory=Variation)
-    text_batch: int = 48
-    clip_batch: int = 12
+    text_batch: int = 64
+    clip_batch: int = 16
     precision: Precision = "fp32"
     seed: int = 0
 
@@ -239,16 +245,16 @@ def train_llm(
         ValueError: If there is no corpus, or the base has no fast tokenizer.
     """
     corpus = CorpusPieces(config.corpus)
+    clip_pieces = [*corpus.pieces(), *DrillPieces(config.drills, config.seed).pieces()]
     tokenizer = MotionTokenizer.load(config.tokenizer)
     work = config.out / "work/pieces"
-    _prepare(config, corpus, tokenizer, work, prepared)
-    folders = prepare_texts(corpus.pieces(), work, config.texts)
-    codes = prepare_codes(corpus.pieces(), tokenizer, work)
-    free = work / "free"
+    _prepare(config, clip_pieces, tokenizer, work, prepared)
     codec, num_text = _codec(config)
     vocabulary = lexicon_vocabulary(Lexicon.default(), num_text, tokenizer.codebook_size)
-    texts = TextPool([*folders, free, free])  # twice: they are few and unlike the rest
-    clips = ClipPool(TextPool(folders), codes)
+    told = [work / name for name, _ in clip_pieces]
+    free = [work / name for name, _ in free_pieces(config.free_prompts)]
+    texts = TextPool([*told, *free])
+    clips = ClipPool(TextPool(told), read_codes(clip_pieces, work))
     trainer = Trainer(config, vocabulary, codec, texts, clips, report=report)
     losses = trainer.train_all()
     made = {
@@ -263,21 +269,22 @@ def train_llm(
 
 def _prepare(
     config: TrainLlmConfig,
-    corpus: CorpusPieces,
+    clip_pieces: Sequence[Piece],
     tokenizer: MotionTokenizer,
     work: Path,
     prepared: Callable[[str], None],
 ) -> None:
     """Encode what is not encoded yet, each worker its part of the pieces."""
-    pieces = list(corpus.pieces())[my_part()]
-    prepare_texts(pieces, work, config.texts, prepared)
-    prepare_codes(pieces, tokenizer, work, prepared)
-    once(lambda: _prepare_shared(config, work))
+    mine = clip_pieces[my_part()]
+    prepare_texts(mine, work, config.texts, prepared)
+    prepare_codes(mine, tokenizer, work, prepared)
+    free = free_pieces(config.free_prompts)[my_part()]
+    prepare_free_prompts(free, work, config.seed, prepared)
+    once(lambda: _prepare_codec(config))
 
 
-def _prepare_shared(config: TrainLlmConfig, work: Path) -> None:
-    """Make what belongs to no piece: prompts in free wording and the text tokenizer."""
-    prepare_free_prompts(work / "free", config.free_prompts, config.seed)
+def _prepare_codec(config: TrainLlmConfig) -> None:
+    """Learn the text tokenizer, which belongs to no piece."""
     path = config.out / "work/tokenizer.json"
     if config.base is None and not path.is_file():
         train_codec(config.text_size, config.seed).save(path)
