@@ -19,9 +19,9 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from mien.avatar.jit import kernel
 from mien.avatar.reference import ALPHA_MAX, ALPHA_MIN, BLUR, NEAR, TRANSMITTANCE_MIN
 from mien.avatar.tiles import HIDDEN, TILE
+from mien.jit import kernel
 
 SPLAT_WIDTH = 12
 

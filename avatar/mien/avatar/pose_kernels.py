@@ -16,11 +16,11 @@ from jaxtyping import Float
 from numba import njit
 from torch import Tensor
 
-from mien.avatar.jit import kernel
 from mien.avatar.placing import ROUNDNESS, Placed
 from mien.avatar.shading import MaterialTable, Studio, linear_to_srgb
 from mien.avatar.splats import Kind, Splats
 from mien.head import Head
+from mien.jit import kernel
 
 _CODES = 2048  # entries of the sRGB table, by the root of the linear value
 _FAINT = -14.0  # natural logarithm of a highlight that no display shows

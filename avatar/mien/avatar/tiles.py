@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from mien.avatar.jit import kernel
+from mien.jit import kernel
 
 TILE = 16  # px; one row of a tile is one or two vector registers
 HIDDEN = np.uint32(0xFFFFFFFF)  # sort key of a Gaussian that is not drawn

@@ -1,7 +1,7 @@
 from typing import Any
 
 from mien.avatar import kernels
-from mien.avatar.jit import kernel
+from mien.jit import kernel
 
 
 def test_a_kernel_works_where_its_code_cannot_be_kept() -> None:
