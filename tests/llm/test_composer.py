@@ -1,7 +1,8 @@
+import pytest
 import torch
 from tests.llm.llm_world import make_codec, make_model, make_vocabulary
 
-from mien.llm.composer import CONTEXT, WINDOW, Composer, Step
+from mien.llm.composer import CONTEXT, WINDOW, Composer, Step, _place
 from mien.llm.decoder import QwenDecoder
 from mien.llm.plan import Line
 from mien.llm.reader import join_lines, split_frames
@@ -47,33 +48,44 @@ def test_a_code_is_ready_before_the_next_is_asked_for() -> None:
     assert kinds[first:] == [True, False] * 49 + [True]
 
 
-def test_the_noise_of_a_step_does_not_depend_on_what_was_offered() -> None:
-    logits = torch.linspace(0, 1, 8)
+def test_the_noise_of_a_choice_depends_on_its_place_alone() -> None:
     first, second = Chooser(3, 8), Chooser(3, 8)
-    first.choose(logits[:2], torch.arange(2), 1.0, 1.0)
-    second.choose(logits, torch.arange(8), 0.0, 1.0)
-    places = torch.arange(8)
-    picks = [c.choose(logits, places, 1.0, 1.0) for c in (first, second)]
+    first.choose(torch.linspace(0, 1, 2), torch.arange(2), 1.0, 1.0, (4,))
+    logits, places = torch.linspace(0, 1, 8), torch.arange(8)
+    picks = [c.choose(logits, places, 1.0, 1.0, (1, 7)) for c in (first, second)]
     assert picks[0] == picks[1]
+    spread = {first.choose(logits, places, 1.0, 1.0, (1, n)) for n in range(99)}
+    assert spread == set(range(8))
 
 
 def test_temperature_zero_takes_the_likeliest() -> None:
-    assert Chooser(0, 3).choose(torch.tensor([0.0, 2.0, 1.0]), torch.arange(3), 0.0, 0.5) == 1
+    logits = torch.tensor([0.0, 2.0, 1.0])
+    assert Chooser(0, 3).choose(logits, torch.arange(3), 0.0, 0.5, (0,)) == 1
 
 
 def test_a_small_share_leaves_only_the_likeliest() -> None:
-    chooser = Chooser(0, 3)
-    picks = {
-        chooser.choose(torch.tensor([0.0, 2.0, 1.0]), torch.arange(3), 1.0, 0.1) for _ in range(40)
-    }
+    chooser, logits = Chooser(0, 3), torch.tensor([0.0, 2.0, 1.0])
+    picks = {chooser.choose(logits, torch.arange(3), 1.0, 0.1, (i,)) for i in range(40)}
     assert picks == {1}
 
 
-def test_choices_follow_the_probabilities() -> None:
-    chooser = Chooser(0, 2)
-    logits = torch.tensor([0.25, 0.75]).log()
-    picks = [chooser.choose(logits, torch.arange(2), 1.0, 1.0) for _ in range(2000)]
+@pytest.mark.parametrize("key", [(1, 0), (0, 1)])
+def test_choices_follow_the_probabilities(key: tuple[int, int]) -> None:
+    logits, places = torch.tensor([0.25, 0.75]).log(), torch.arange(2)
+    at, seeds = key
+    picks = [
+        Chooser(i * seeds, 2).choose(logits, places, 1.0, 1.0, (i * at,)) for i in range(2000)
+    ]
     assert abs(sum(picks) / 2000 - 0.75) < 0.04
+
+
+def test_a_line_that_two_plans_share_draws_alike_in_both() -> None:
+    smile, nod = [9, 20, 30, 40, 41], [10, 20, 30, 44, 45]
+    assert _place([5, *smile, 10, 20]) == _place([5, 10, 20])
+    assert _place([5, *nod, 10, 20]) != _place([5, 10, 20])
+    assert _place([5, *smile]) != _place([5, *smile, *nod])
+    places = [_place([5, *smile, *nod][:n]) for n in range(12)]
+    assert len(set(places)) == 12
 
 
 def test_windows_cover_every_frame_once_on_the_clock() -> None:

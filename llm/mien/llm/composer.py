@@ -6,7 +6,7 @@ same coroutine.
 """
 
 import math
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -33,6 +33,8 @@ WINDOW = MAX_TICKS * FRAMES_PER_TICK  # frames that one context holds
 CONTEXT = 50  # frames of a window that repeat the end of the one before
 SEGMENT_TICKS = 60  # 12 s: a longer motion is planned in parts of at most this
 MIN_TICKS = 10  # 2 s: the shortest motion that the model may choose by itself
+_PLAN, _MOTION = 0, 1  # whose choice, as the first number of its place
+_LINE_TOKENS = 5
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,6 +55,164 @@ class Step:
 
 
 Steps = Generator[Step, Tensor, None]
+Planning = Generator[Step, Tensor, tuple[int, tuple[Line, ...]]]
+
+
+@dataclass(frozen=True, eq=False)
+class Window:
+    """What one context of the model holds, before the codes.
+
+    Attributes:
+        words: The prompt's projected word vectors.
+        lines: The plan, in ticks of the whole motion.
+        start: Its first frame, on a tick.
+        stop: The frame behind its last.
+    """
+
+    words: Float[Tensor, "w d"]
+    lines: tuple[Line, ...]
+    start: int
+    stop: int
+
+
+@dataclass(frozen=True, eq=False)
+class Planner:
+    """Plans what a prompt asks for.
+
+    The noise of each choice depends on which it is and not on how many came before: a line that
+    two plans share draws its side, level and times alike in both.
+
+    Attributes:
+        decoder: Looks up embeddings and scores tokens; the driver lets it read.
+        vocabulary: The ids.
+        sampling: How freely to choose.
+        seed: Of every choice.
+    """
+
+    decoder: Decoder
+    vocabulary: Vocabulary
+    sampling: Sampling
+    seed: int
+
+    def plan(self, words: Float[Tensor, "w d"], ticks: int | None, part: int = 0) -> Planning:
+        """Plan up to 8 s; give the duration, the model's own where it is None, and the lines."""
+        vocabulary = self.vocabulary
+        grammar = PlanGrammar(vocabulary, "motion", ticks)
+        chooser = Chooser(self.seed, vocabulary.motion_start - vocabulary.num_text)
+        tokens: list[int] = []
+        hidden = yield Step(
+            torch.cat([words, _embedded(self.decoder, [vocabulary.control("plan")])]),
+            is_fresh=True,
+        )
+        while not grammar.closed:
+            ids = torch.tensor(grammar.allowed(MAX_TICKS, MIN_TICKS))
+            pick = 0
+            if len(ids) > 1:
+                pick = chooser.choose(
+                    self.decoder.logits(hidden[0], ids),
+                    ids - vocabulary.num_text,
+                    self.sampling.plan_temperature,
+                    self.sampling.plan_top_p,
+                    (_PLAN, part, *_place(tokens)),
+                )
+            tokens.append(int(ids[pick]))
+            grammar.advance(tokens[-1])
+            if not grammar.closed:
+                hidden = yield Step(_embedded(self.decoder, tokens[-1:]))
+        return grammar.ticks or 1, tuple(grammar.lines)
+
+    def plan_part(
+        self, words: Float[Tensor, "w d"], ticks: int, part: int = 0
+    ) -> Generator[Step, Tensor, tuple[Line, ...]]:
+        """Plan up to 12 s: what is longer than a window is planned as one window and stretched."""
+        planned = min(ticks, MAX_TICKS)
+        _, lines = yield from self.plan(words, planned, part)
+        return clip_lines(stretch_lines(lines, ticks / planned), ticks)
+
+
+@dataclass(frozen=True, eq=False)
+class FrameWriter:
+    """Composes the frames of a window.
+
+    Attributes:
+        decoder: Looks up embeddings and scores tokens; the driver lets it read.
+        vocabulary: The ids.
+        sampling: How freely to choose.
+        seed: Of every choice.
+    """
+
+    decoder: Decoder
+    vocabulary: Vocabulary
+    sampling: Sampling
+    seed: int
+
+    def write(self, window: Window, codes: list[int], stop: int) -> Steps:
+        """Compose what `codes`, which begin with the window, lack up to a frame; append them."""
+        chooser = Chooser(self.seed, self.vocabulary.num_codes)
+        places = torch.arange(self.vocabulary.num_codes)
+        temperature, top_p = self.sampling.temperature, self.sampling.top_p
+
+        def choose(logits: Tensor, frame: int) -> int:
+            return chooser.choose(logits, places, temperature, top_p, (_MOTION, frame))
+
+        yield from self._frames(window, codes, stop, choose)
+
+    def rate(
+        self, window: Window, context: Sequence[int], codes: Sequence[int]
+    ) -> Generator[Step, Tensor, float]:
+        """How well codes go on from the context: their mean log-likelihood, nats a code."""
+        marks: list[float] = []
+        first = window.start + len(context)
+
+        def take(logits: Tensor, frame: int) -> int:
+            code = codes[frame - first]
+            marks.append(float(torch.log_softmax(logits, dim=-1)[code]))
+            return code
+
+        yield from self._frames(window, list(context), first + len(codes), take)
+        return sum(marks) / len(marks)
+
+    def _frames(
+        self, window: Window, codes: list[int], stop: int, pick: Callable[[Tensor, int], int]
+    ) -> Steps:
+        start = window.start
+        first, last = start // FRAMES_PER_TICK, ticks_of(window.stop / FPS)
+        lines = window_lines(window.lines, first, last)
+        pending = torch.cat([window.words, self._opening(codes, lines, last - first)])
+        is_guided, is_fresh = self.sampling.guidance != 1.0, True
+        shadow = self._opening(codes, (), last - first) if is_guided else None
+        for frame in range(start + len(codes), stop):
+            if (frame - start) % FRAMES_PER_CLOCK == 0:
+                index = (frame - start) // FRAMES_PER_CLOCK
+                pending = self._with_cues(pending, lines, index)
+                shadow = None if shadow is None else self._with_cues(shadow, (), index)
+            hidden = yield Step(pending, shadow, is_fresh)
+            code = pick(self._logits(hidden), frame)
+            codes.append(code)
+            yield Step(code=code)
+            pending, is_fresh = self._embed([self.vocabulary.motion_start + code]), False
+            shadow = None if shadow is None else pending
+
+    def _opening(self, codes: Sequence[int], lines: Sequence[Line], ticks: int) -> Tensor:
+        """The plan and the motion so far of a window."""
+        vocabulary = self.vocabulary
+        plan = [*vocabulary.plan_ids(lines, ticks), vocabulary.control("motion")]
+        return self._embed(plan + vocabulary.cued_motion_ids(codes, lines))
+
+    def _with_cues(self, pending: Tensor, lines: Sequence[Line], index: int) -> Tensor:
+        return torch.cat([pending, self._embed(self.vocabulary.cue_ids(lines, index))])
+
+    def _logits(self, hidden: Tensor) -> Float[Tensor, " k"]:
+        """Scores of the codes, moved away from those that the motion has without its plan."""
+        ids = torch.arange(self.vocabulary.num_codes) + self.vocabulary.motion_start
+        logits = self.decoder.logits(hidden[0], ids)
+        if self.sampling.guidance == 1.0:
+            return logits
+        blind = self.decoder.logits(hidden[1], ids)
+        return blind + self.sampling.guidance * (logits - blind)
+
+    def _embed(self, ids: Sequence[int]) -> Float[Tensor, "n d"]:
+        return _embedded(self.decoder, ids)
 
 
 @dataclass
@@ -82,20 +242,25 @@ class Composer:
     def run(self) -> Steps:
         """Plan, then compose window by window."""
         yield from self._plan_all()
-        chooser = Chooser(self.seed + 1, self.vocabulary.num_codes)
+        writer = FrameWriter(self.decoder, self.vocabulary, self.sampling, self.seed)
         codes: list[int] = []
         start = 0
         while True:
             stop = min(start + WINDOW, self.num_frames)
-            yield from self._window(codes, start, stop, chooser)
+            yield from writer.write(Window(self.words, self.lines, start, stop), codes, stop)
             if stop == self.num_frames:
                 return
-            start = stop - CONTEXT
+            start, codes = stop - CONTEXT, codes[-CONTEXT:]
+
+    @property
+    def is_guided(self) -> bool:
+        """Whether the motion is also read without its plan."""
+        return self.sampling.guidance != 1.0
 
     def _plan_all(self) -> Steps:
-        chooser = Chooser(self.seed, self.vocabulary.motion_start - self.vocabulary.num_text)
+        planner = Planner(self.decoder, self.vocabulary, self.sampling, self.seed)
         if self.seconds is None:
-            ticks, self.lines = yield from self._plan(None, chooser)
+            ticks, self.lines = yield from planner.plan(self.words, None)
             self.num_frames = ticks * FRAMES_PER_TICK
             return
         self.num_frames = max(1, round(self.seconds * FPS))
@@ -103,83 +268,24 @@ class Composer:
         parts = math.ceil(total / SEGMENT_TICKS)
         for part in range(parts):
             start, stop = total * part // parts, total * (part + 1) // parts
-            lines = yield from self._plan_part(stop - start, chooser)
+            lines = yield from planner.plan_part(self.words, stop - start, part)
             self.lines += shift_lines(lines, start)
 
-    def _plan_part(
-        self, ticks: int, chooser: Chooser
-    ) -> Generator[Step, Tensor, tuple[Line, ...]]:
-        """Plan up to 12 s: what is longer than a window is planned as one window and stretched."""
-        planned = min(ticks, MAX_TICKS)
-        _, lines = yield from self._plan(planned, chooser)
-        return clip_lines(stretch_lines(lines, ticks / planned), ticks)
 
-    def _plan(
-        self, ticks: int | None, chooser: Chooser
-    ) -> Generator[Step, Tensor, tuple[int, tuple[Line, ...]]]:
-        vocabulary = self.vocabulary
-        grammar = PlanGrammar(vocabulary, "motion", ticks)
-        opening = self._embed([vocabulary.control("plan")])
-        hidden = yield Step(torch.cat([self.words, opening]), is_fresh=True)
-        while not grammar.closed:
-            ids = torch.tensor(grammar.allowed(MAX_TICKS, MIN_TICKS))
-            pick = 0
-            if len(ids) > 1:
-                logits = self.decoder.logits(hidden[0], ids)
-                pick = chooser.choose(
-                    logits,
-                    ids - vocabulary.num_text,
-                    self.sampling.plan_temperature,
-                    self.sampling.plan_top_p,
-                )
-            token = int(ids[pick])
-            grammar.advance(token)
-            if not grammar.closed:
-                hidden = yield Step(self._embed([token]))
-        return grammar.ticks or 1, tuple(grammar.lines)
+def _embedded(decoder: Decoder, ids: Sequence[int]) -> Float[Tensor, "n d"]:
+    return decoder.embed(torch.tensor(list(ids), dtype=torch.long))
 
-    def _window(self, codes: list[int], start: int, stop: int, chooser: Chooser) -> Steps:
-        """Compose the frames of one window that `codes` lacks, and append them."""
-        first, last = start // FRAMES_PER_TICK, ticks_of(stop / FPS)
-        lines = window_lines(self.lines, first, last)
-        pending = torch.cat([self.words, self._opening(codes[start:], lines, last - first)])
-        shadow = self._opening(codes[start:], (), last - first) if self.is_guided else None
-        is_fresh = True
-        for frame in range(len(codes), stop):
-            if (frame - start) % FRAMES_PER_CLOCK == 0:
-                index = (frame - start) // FRAMES_PER_CLOCK
-                pending = self._with_cues(pending, lines, index)
-                shadow = None if shadow is None else self._with_cues(shadow, (), index)
-            hidden = yield Step(pending, shadow, is_fresh)
-            code = self._choose_code(hidden, chooser)
-            codes.append(code)
-            yield Step(code=code)
-            pending, is_fresh = self._embed([self.vocabulary.motion_start + code]), False
-            shadow = None if shadow is None else pending
 
-    @property
-    def is_guided(self) -> bool:
-        """Whether the motion is also read without its plan."""
-        return self.sampling.guidance != 1.0
+def _place(tokens: Sequence[int]) -> tuple[int, ...]:
+    """Which choice of a plan comes behind these tokens.
 
-    def _opening(self, codes: list[int], lines: Sequence[Line], ticks: int) -> Tensor:
-        """The plan and the motion so far of a window."""
-        vocabulary = self.vocabulary
-        plan = [*vocabulary.plan_ids(lines, ticks), vocabulary.control("motion")]
-        return self._embed(plan + vocabulary.cued_motion_ids(codes, lines))
-
-    def _with_cues(self, pending: Tensor, lines: Sequence[Line], index: int) -> Tensor:
-        return torch.cat([pending, self._embed(self.vocabulary.cue_ids(lines, index))])
-
-    def _choose_code(self, hidden: Tensor, chooser: Chooser) -> int:
-        """Choose by the logits, moved away from those that the motion has without its plan."""
-        codes = torch.arange(self.vocabulary.num_codes)
-        ids = codes + self.vocabulary.motion_start
-        logits = self.decoder.logits(hidden[0], ids)
-        if self.is_guided:
-            blind = self.decoder.logits(hidden[1], ids)
-            logits = blind + self.sampling.guidance * (logits - blind)
-        return chooser.choose(logits, codes, self.sampling.temperature, self.sampling.top_p)
-
-    def _embed(self, ids: Sequence[int]) -> Float[Tensor, "n d"]:
-        return self.decoder.embed(torch.tensor(list(ids), dtype=torch.long))
+    The duration is by itself; an entry (or the end) goes by the number of its line, all else of a
+    line by its entry and how often that came before.
+    """
+    if not tokens:
+        return (0,)
+    line, step = divmod(len(tokens) - 1, _LINE_TOKENS)
+    if step == 0:
+        return 1, line
+    entries = tokens[1::_LINE_TOKENS]
+    return 2, entries[line], entries[:line].count(entries[line]), step

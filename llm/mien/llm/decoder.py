@@ -109,6 +109,11 @@ class QwenDecoder:
             gate, up = F.linear(_rms(x, layer["norm2"], self.eps), layer["gate_up"]).chunk(2, -1)
             x = x + F.linear(F.silu(gate) * up, layer["down"])
         self._lengths = [a + b for a, b in zip(self._lengths, counts, strict=True)]
+        if max(self._lengths) > len(self._rope[0]):
+            raise ValueError(
+                f"The model has {len(self._rope[0])} positions, got {max(self._lengths)} to read; "
+                "shorten the prompt."
+            )
         last = x[torch.arange(batch), torch.tensor([max(c - 1, 0) for c in counts])]
         return _rms(last, self._final_norm, self.eps)
 

@@ -12,11 +12,22 @@ from torch import Tensor
 
 from mien.llm.composer import Composer
 from mien.llm.decoder import Decoder
-from mien.llm.drive import run_batch, run_steps, stream_steps
-from mien.llm.plan import TICK_S, Line, format_lines
+from mien.llm.drive import compose_all, run_batch, run_steps, stream_steps
+from mien.llm.editing import Edit, Editor, frames_between
+from mien.llm.plan import (
+    FPS,
+    FRAMES_PER_TICK,
+    TICK_S,
+    Line,
+    format_lines,
+    parse_lines,
+    ticks_of,
+    window_lines,
+)
 from mien.llm.prefix import WordPrefix
 from mien.llm.reader import Reader
 from mien.llm.sampling import Sampling
+from mien.llm.session import IDLE, MotionSession
 from mien.llm.storage import Direction, load_decoders, read_card, shipped_folder
 from mien.llm.text_codec import TextCodec
 from mien.llm.vocabulary import Vocabulary
@@ -179,7 +190,7 @@ class MotionLanguageModel:
             Composer(decoder, self.vocabulary, words, duration, seed + i, sampling)
             for i, (words, duration) in enumerate(zip(prefixes, durations, strict=True))
         ]
-        codes = _run_all(decoder, composers)
+        codes = compose_all(decoder, composers, BATCH)
         return [
             (format_lines(composer.lines), torch.tensor(found))
             for composer, found in zip(composers, codes, strict=True)
@@ -197,9 +208,69 @@ class MotionLanguageModel:
         """Generate a motion code by code; see `generate_motion`, which gives the same codes."""
         sampling = Sampling(temperature, top_p, guidance=guidance)
         (duration,) = _per_text(seconds, 1)
-        (words,) = self._prefixes([text])
+        words = self._prefix_of(text)
         decoder = self._decoders["text_to_motion"].fork()
         return MotionStream(Composer(decoder, self.vocabulary, words, duration, seed, sampling))
+
+    def start_session(
+        self,
+        text: str,
+        seed: int = 0,
+        temperature: float = 0.9,
+        top_p: float = 0.95,
+        guidance: float = 2.0,
+        idle: str | None = IDLE,
+    ) -> MotionSession:
+        """Generate a motion code by code without end, whose prompt can change; see there."""
+        sampling = Sampling(temperature, top_p, guidance=guidance)
+        decoder = self._decoders["text_to_motion"].fork()
+        return MotionSession(decoder, self.vocabulary, self._prefix_of, text, idle, seed, sampling)
+
+    def regenerate_motion(
+        self,
+        indices: Int[Tensor, " t"],
+        between: tuple[float, float],
+        text: str | None = None,
+        seed: int = 0,
+        temperature: float = 0.9,
+        top_p: float = 0.95,
+        guidance: float = 2.0,
+        candidates: int = 4,
+        score: str | None = None,
+    ) -> Edit:
+        """Draw an interval of a motion anew; all codes outside of it stay.
+
+        What stands before is context. The codes behind are reached by drawing several candidates:
+        that one is taken under which the model finds the next ten kept codes the likeliest.
+
+        Args:
+            indices: Motion codes, 25 a second.
+            between: Start and end, seconds.
+            text: What the face does in the interval; None keeps the motion's own plan.
+            seed: Another draws another motion.
+            temperature: Of the motion.
+            top_p: Share of probability to draw the motion from.
+            guidance: See `generate_motion`.
+            candidates: How many to draw, up to 32.
+            score: The motion's plan as `generate_motion` gave it; None reads it from the codes.
+
+        Raises:
+            ValueError: If the interval is reversed, empty or not inside the motion, or there are
+            no codes or no words.
+        """
+        codes = self._checked_codes(indices)
+        interval = frames_between(between, len(codes))
+        words = None if text is None else self._prefix_of(text)
+        sampling = Sampling(temperature, top_p, guidance=guidance)
+        decoder = self._decoders["text_to_motion"].fork()
+        editor = Editor(decoder, self.vocabulary, sampling, seed, candidates)
+
+        def read(low: int, high: int) -> tuple[Line, ...]:
+            if score is None:
+                return parse_lines(self.describe(torch.tensor(codes[low:high])).score)
+            return window_lines(parse_lines(score), low // FRAMES_PER_TICK, ticks_of(high / FPS))
+
+        return editor.redraw(codes, interval, words, read)
 
     def describe(self, indices: Int[Tensor, " t"]) -> Description:
         """Say what a motion shows.
@@ -230,6 +301,9 @@ class MotionLanguageModel:
         words = self.encoder.encode(texts)
         return [self._prefix(each) for each in words]
 
+    def _prefix_of(self, text: str) -> Float[Tensor, "w d"]:
+        return self._prefixes([text])[0]
+
     def _checked_codes(self, indices: Int[Tensor, " t"]) -> list[int]:
         codes = [int(i) for i in indices.flatten().tolist()]
         if not codes:
@@ -240,17 +314,6 @@ class MotionLanguageModel:
                 f"got {min(codes)} to {max(codes)}; were they made by another tokenizer?"
             )
         return codes
-
-
-def _run_all(decoder: Decoder, composers: Sequence[Composer]) -> list[list[int]]:
-    rows = 2 if any(composer.is_guided for composer in composers) else 1
-    if len(composers) == 1:
-        return [run_steps(decoder, composers[0].run(), rows)[0]]
-    codes: list[list[int]] = []
-    for at in range(0, len(composers), BATCH):
-        jobs = [composer.run() for composer in composers[at : at + BATCH]]
-        codes += [found for found, _ in run_batch(decoder, jobs, rows)]
-    return codes
 
 
 def _per_text(seconds: float | Sequence[float | None] | None, count: int) -> list[float | None]:

@@ -1,6 +1,8 @@
 """Choosing the next token with a seed."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from hashlib import blake2b
 
 import torch
 from jaxtyping import Float, Int
@@ -40,17 +42,19 @@ class Sampling:
 
 
 class Chooser:
-    """Gumbel-max sampling: the noise of a step depends on seed and step, not on the logits.
+    """Gumbel-max sampling: the noise of a choice depends on the seed and on its place alone.
 
-    So two prompts that want nearly the same thing choose nearly the same tokens under one seed.
+    So two prompts that want nearly the same thing choose nearly the same tokens under one seed,
+    whatever was chosen before.
 
     Args:
         seed: Of the noise.
-        size: Number of ids that there is noise for; the same number is drawn at every step.
+        size: Number of ids that there is noise for.
     """
 
     def __init__(self, seed: int, size: int) -> None:
-        self._generator = torch.Generator().manual_seed(seed)
+        self._generator = torch.Generator()
+        self._seed = seed
         self._size = size
 
     def choose(
@@ -59,15 +63,31 @@ class Chooser:
         places: Int[Tensor, " k"],
         temperature: float,
         top_p: float,
+        at: Sequence[int],
     ) -> int:
-        """Choose an index into `logits`, whose entries take the noise at `places`."""
-        noise = torch.rand(self._size, generator=self._generator)
+        """Choose an index into `logits`, whose entries take the noise at `places`.
+
+        Args:
+            logits: Scores of what may be chosen.
+            places: Which of the noise each takes.
+            temperature: 0 takes the likeliest.
+            top_p: Share of probability to choose from.
+            at: Which choice this is; the same numbers give the same noise.
+        """
         if temperature == 0:
             return int(logits.argmax())
+        self._generator.manual_seed(_mixed((self._seed, *at)))
+        noise = torch.rand(self._size, generator=self._generator)
         scores = torch.log_softmax(logits / temperature, dim=-1)
         scores = _keep_top(scores, top_p)
         gumbel = -torch.log(-torch.log(noise.clamp(1e-9, 1 - 1e-7)))
         return int((scores + gumbel[places]).argmax())
+
+
+def _mixed(numbers: Sequence[int]) -> int:
+    """One seed of 32 bits for several numbers, the same on every machine."""
+    text = ",".join(str(number) for number in numbers)
+    return int.from_bytes(blake2b(text.encode(), digest_size=4).digest(), "little")
 
 
 def _keep_top(scores: Tensor, top_p: float) -> Tensor:
