@@ -102,6 +102,7 @@ class PartQuantizer(nn.Module):
         self.parts = tuple(parts)
         self.dims = [part.dim for part in parts]
         self.voices = _voices(parts)
+        self._places = {(v.part, v.is_fine): place for place, v in enumerate(self.voices)}
         self.books = nn.ModuleList(
             VectorQuantize(
                 dim=self.dims[v.part], codebook_size=v.size, kmeans_init=True, kmeans_iters=30
@@ -132,8 +133,7 @@ class PartQuantizer(nn.Module):
 
     def _fit_book(self, part: int, is_fine: bool, rows: Float[Tensor, "n d"]) -> Tensor:
         """Fit one codebook and give it."""
-        places = [(voice.part, voice.is_fine) for voice in self.voices]
-        book = self.books[places.index((part, is_fine))]
+        book = self._book(part, is_fine)
         book.train()
         book(rows[None])
         book.eval()
@@ -202,10 +202,8 @@ class PartQuantizer(nn.Module):
         else:
             coarse[voice.part] = token - voice.first
             fine[voice.part] = self.parts[voice.part].fine
-        held = [
-            books[0][c] + books[1][f]
-            for books, c, f in zip(self._codebooks(), coarse, fine, strict=True)
-        ]
+        codes = zip(coarse.tolist(), fine.tolist(), strict=True)
+        held = [self._code(p, c, f) for p, (c, f) in enumerate(codes)]
         fresh = self._freshness(age)
         return Held(torch.cat(held)[None, None], fresh[None, None]), PartState(coarse, fine, age)
 
@@ -216,14 +214,25 @@ class PartQuantizer(nn.Module):
             bad = int(indices[outside][0])
             raise ValueError(f"`indices` must be in 0..{self.num_indices - 1}, got {bad}.")
 
+    def _code(self, part: int, coarse: int, fine: int) -> Float[Tensor, " d"]:
+        """What one part holds: one row of each codebook, none of them copied."""
+        code = self._codes(part, False)[coarse]
+        return code if fine == self.parts[part].fine else code + self._codes(part, True)[fine]
+
     def _codebooks(self) -> list[tuple[Tensor, Tensor]]:
         """Coarse and fine codes of each part, `[codes, dim]`; the last fine one adds nothing."""
-        found: list[list[Tensor]] = [[] for _ in self.parts]
-        for voice, book in zip(self.voices, self.books, strict=True):
-            found[voice.part].append(book.codebook)  # type: ignore[arg-type]
-        return [
-            (books[0], torch.cat([*books[1:], torch.zeros_like(books[0][:1])])) for books in found
-        ]
+        found = []
+        for p, part in enumerate(self.parts):
+            coarse = self._codes(p, False)
+            fine = [self._codes(p, True)] if part.fine else []
+            found.append((coarse, torch.cat([*fine, torch.zeros_like(coarse[:1])])))
+        return found
+
+    def _codes(self, part: int, is_fine: bool) -> Float[Tensor, "n d"]:
+        return self._book(part, is_fine).codebook  # type: ignore[return-value]
+
+    def _book(self, part: int, is_fine: bool) -> nn.Module:
+        return self.books[self._places[part, is_fine]]
 
     def _split(self, latents: Tensor) -> tuple[Tensor, ...]:
         """Cut latents into those of each part."""
