@@ -1,5 +1,6 @@
 """The geometric VQ-VAE: features -> one code a frame -> head parameters."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -27,7 +28,7 @@ class Reconstruction(NamedTuple):
     commitment_loss: Float[Tensor, ""]
 
 
-class FrameDecoder(nn.Module):
+class FrameDecoder(nn.Module, ABC):
     """The half that every codec shares: embedded tokens -> head parameters.
 
     Args:
@@ -69,9 +70,9 @@ class FrameDecoder(nn.Module):
         hidden = self.decoder(self.embed_tokens(indices))
         return self.read_frames(self.to_frame(hidden))[0]
 
+    @abstractmethod
     def embed_tokens(self, indices: Int[Tensor, "b t"]) -> Float[Tensor, "b t c"]:
         """Give what the decoder sees of whole sequences of tokens."""
-        raise NotImplementedError
 
 
 class Codec(FrameDecoder):
