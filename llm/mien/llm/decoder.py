@@ -2,12 +2,19 @@
 
 from collections.abc import Mapping, Sequence
 from copy import copy
-from typing import Any, Protocol
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Protocol
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+if TYPE_CHECKING:
+    from mien.llm.step_kernel import StepWeights
+
+_KERNEL_ROWS, _KERNEL_TOKENS = 4, 6  # above, torch's batched products are quicker
 
 
 class Decoder(Protocol):
@@ -76,6 +83,7 @@ class QwenDecoder:
 
     def fork(self) -> "QwenDecoder":
         """Another decoder over the same weights with a memory of its own."""
+        _ = self._kernel  # packed once, for all twins
         twin = copy(self)
         twin.start(1, 1)
         return twin
@@ -86,17 +94,21 @@ class QwenDecoder:
 
     def logits(self, hidden: Float[Tensor, " d"], ids: Int[Tensor, " k"]) -> Float[Tensor, " k"]:
         """Scores of the given ids to come next."""
+        first, count = int(ids[0]), len(ids)
+        if count > 1 and bool((ids == torch.arange(first, first + count)).all()):
+            return self._head[first : first + count] @ hidden  # a view: no rows are copied
         return self._head[ids] @ hidden
 
     @torch.inference_mode()
     def append(self, x: Float[Tensor, "b n d"], counts: Sequence[int]) -> Float[Tensor, "b d"]:
         """Read embeddings; rows shorter than the chunk are padded on the right."""
+        self._make_room(counts)
+        if x.shape[0] <= _KERNEL_ROWS and x.shape[1] <= _KERNEL_TOKENS:
+            return self._append_few(x, counts)
         batch, length, _ = x.shape
         starts = torch.tensor(self._lengths)
         at = starts[:, None] + torch.arange(length)  # [B, n]
         total = max(self._lengths) + length
-        if total > self._cache.shape[4]:
-            self._grow(total)
         mask = None
         if batch > 1 or length > 1:
             mask = (torch.arange(total) <= at[..., None])[:, None]  # [B, 1, n, total]
@@ -109,13 +121,38 @@ class QwenDecoder:
             gate, up = F.linear(_rms(x, layer["norm2"], self.eps), layer["gate_up"]).chunk(2, -1)
             x = x + F.linear(F.silu(gate) * up, layer["down"])
         self._lengths = [a + b for a, b in zip(self._lengths, counts, strict=True)]
-        if max(self._lengths) > len(self._rope[0]):
-            raise ValueError(
-                f"The model has {len(self._rope[0])} positions, got {max(self._lengths)} to read; "
-                "shorten the prompt."
-            )
         last = x[torch.arange(batch), torch.tensor([max(c - 1, 0) for c in counts])]
         return _rms(last, self._final_norm, self.eps)
+
+    def _make_room(self, counts: Sequence[int]) -> None:
+        """Let the cache hold what comes; refuse more than the model has positions for."""
+        needed = max(a + b for a, b in zip(self._lengths, counts, strict=True))
+        if needed > len(self._rope[0]):
+            raise ValueError(
+                f"The model has {len(self._rope[0])} positions, got {needed} to read; "
+                "shorten the prompt."
+            )
+        total = max(self._lengths) + max(counts)
+        if total > self._cache.shape[4]:
+            self._grow(total)
+
+    def _append_few(self, x: Tensor, counts: Sequence[int]) -> Tensor:
+        """Read few tokens by the compiled kernel, one of each row at a time."""
+        inputs, cache = x.numpy(), self._cache.numpy()
+        last = np.zeros((x.shape[0], x.shape[2]), np.float32)
+        for at in range(max(counts)):
+            rows = np.flatnonzero(np.asarray(counts) > at)
+            places = np.array([self._lengths[row] + at for row in rows])
+            hidden = self._kernel.step(inputs[rows, at], rows, places, cache)
+            last[rows] = hidden
+        self._lengths = [a + b for a, b in zip(self._lengths, counts, strict=True)]
+        return torch.from_numpy(last)
+
+    @cached_property
+    def _kernel(self) -> "StepWeights":
+        from mien.llm.step_kernel import StepWeights
+
+        return StepWeights.of(self._layers, self._final_norm, self._rope, self.num_heads, self.eps)
 
     def _attend(self, x: Tensor, layer: dict[str, Tensor], index: int, where: Any) -> Tensor:
         at, total, mask, cos, sin = where

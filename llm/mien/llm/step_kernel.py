@@ -15,8 +15,6 @@ from numpy import ndarray
 
 from mien.jit import kernel
 
-MAX_ROWS = 4  # above, torch's batched products are quicker
-
 
 @dataclass(frozen=True, eq=False)
 class StepWeights:
