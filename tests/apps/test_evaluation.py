@@ -33,6 +33,8 @@ REPORT = Report(
     take=None,
     motion_score=(0.8, 0.95, 0.1),
     motion_passed=(0.75, 0.9, 0.05),
+    known_score=(0.85, 0.96, 0.1),
+    known_passed=(0.8, 0.92, 0.05),
     free_passed=0.5,
     free_by_seed=(1.0, 0.0),
     free_chance=0.1,
@@ -48,6 +50,7 @@ def test_held_out_clips_are_of_performers_that_training_never_sees() -> None:
     again = make_clip(5, clips[1].index)
     np.testing.assert_array_equal(again.curves, clips[1].curves)
     assert len({clip.index for clip in clips}) == 3
+    assert {clip.split for clip in held_out_clips(2, 5, "val")} == {"val"}
 
 
 def test_the_forty_prompts_are_read() -> None:
