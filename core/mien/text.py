@@ -1,4 +1,4 @@
-"""Text for people: messages on one line."""
+"""Text for people: messages on one line, and what was found, however long it is."""
 
 
 def one_line(error: object, most: int = 300) -> str:
@@ -10,3 +10,17 @@ def one_line(error: object, most: int = 300) -> str:
     """
     text = " ".join(str(error).split())
     return text if len(text) <= most else text[: most - 3] + "..."
+
+
+def shown(value: object, most: int = 80) -> str:
+    """What a file held in place of what was wanted, for a message.
+
+    Example:
+        >>> shown([1, 2, 3]), shown("25"), shown(True)
+        ('a list of 3', "'25'", 'True')
+    """
+    if isinstance(value, list):
+        return f"a list of {len(value)}"
+    if isinstance(value, dict):
+        return f"an object of {len(value)} entries"
+    return one_line(repr(value), most)

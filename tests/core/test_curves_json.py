@@ -74,14 +74,14 @@ def set_value(card: Card, value: Any) -> None:
 
 
 WRONG: list[tuple[str, Callable[[Card], Any]]] = [
-    ("`fps` must be above 0", lambda c: c.update(fps=0)),
+    ("`fps` must be above 0.*, got 0", lambda c: c.update(fps=0)),
     ("`fps` must be above 0", lambda c: c.update(fps="25")),
     ("`fps` must be above 0", lambda c: c.update(fps=True)),
     ("`fps` must be above 0", lambda c: c.pop("fps")),
     ("Version 1", lambda c: c.update(version=2)),
     ("another kind of JSON", lambda c: c.update(format="other")),
     ("another kind of JSON", lambda c: c.pop("frames")),
-    ("at least one frame", lambda c: c.update(frames=[])),
+    ("at least one frame, got a list of 0", lambda c: c.update(frames=[])),
     ("at least one frame", lambda c: c.update(frames={"0": []})),
     ("Frame 2 must be 61 numbers", lambda c: c["frames"][2].pop()),
     ("Frame 1 must be 61 numbers", lambda c: c["frames"].__setitem__(1, "x")),
@@ -97,7 +97,7 @@ WRONG: list[tuple[str, Callable[[Card], Any]]] = [
     ("not an ARKit channel", lambda c: c["names"].__setitem__(1, "smirk")),
     ("`names` lacks 1 of the 52 units", lambda c: c["names"].pop(3)),
     ("`text` must be text", lambda c: c.update(text=3)),
-    ("`labels` must be a list", lambda c: c.update(labels="smile")),
+    ("`labels` must be a list", lambda c: c.update(labels="smile" * 1000)),
     ("A label must have", lambda c: c.update(labels=[{"start": 0, "end": 1}])),
     ("0 <= start_s <= end_s", lambda c: c.update(labels=[{"start": 2, "end": 1, "text": ""}])),
 ]

@@ -4,15 +4,10 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from mien.text import one_line
+from mien.text import one_line, shown
 
 FORMAT, VERSION = "mien-tokens", 1
 MAX_BYTES, MAX_TOKENS = 16 * 2**20, 1_000_000
-
-
-def _shown(value: object) -> str:
-    """A value for a message, however long it is."""
-    return one_line(repr(value), 80)
 
 
 @dataclass(frozen=True)
@@ -38,11 +33,11 @@ class TokenFile:
             )
         for i, index in enumerate(self.indices):
             if isinstance(index, bool) or not isinstance(index, int):
-                raise ValueError(f"`indices` must be integers, got {_shown(index)} at place {i}.")
+                raise ValueError(f"`indices` must be integers, got {shown(index)} at place {i}.")
             if not 0 <= index < self.codebook_size:
                 raise ValueError(
                     f"`indices` must be from 0 to {self.codebook_size - 1}, "
-                    f"got {_shown(index)} at place {i}."
+                    f"got {shown(index)} at place {i}."
                 )
 
     def to_json(self) -> str:
@@ -67,8 +62,7 @@ class TokenFile:
             )
         if fields.get("version") != VERSION:
             raise ValueError(
-                f"The token file must be of version {VERSION}, "
-                f"got {_shown(fields.get('version'))}."
+                f"The token file must be of version {VERSION}, got {shown(fields.get('version'))}."
             )
         indices, size, fps = (fields.get(name) for name in ("indices", "codebook_size", "fps"))
         if not isinstance(indices, list) or not isinstance(size, int):
@@ -77,7 +71,7 @@ class TokenFile:
             )
         if isinstance(fps, bool) or not isinstance(fps, int | float) or not 0 < fps <= 1000:
             raise ValueError(
-                f"A token file's `fps` must be above 0 and at most 1000, got {_shown(fps)}."
+                f"A token file's `fps` must be above 0 and at most 1000, got {shown(fps)}."
             )
         return cls(tuple(indices), size, float(fps), str(fields.get("text", "")))
 

@@ -25,7 +25,7 @@ from mien.arkit import (
 )
 from mien.files import check_size, whole_file
 from mien.motion import MAX_FPS, Label, Motion
-from mien.text import one_line
+from mien.text import one_line, shown
 
 __all__ = ["read_curves_json", "write_curves_json"]
 
@@ -92,15 +92,13 @@ def _parse(card: Any) -> Motion:
             "Curves are an object with `fps`, `names` and `frames`; got another kind of JSON."
         )
     if card.get("version", VERSION) != VERSION:
-        raise ValueError(
-            f"Version {VERSION} of the curves is read, got {_shown(card['version'])}."
-        )
+        raise ValueError(f"Version {VERSION} of the curves is read, got {shown(card['version'])}.")
     fps = card.get("fps")
     if not _is_number(fps) or not 0 < fps <= MAX_FPS:
-        raise ValueError(f"`fps` must be above 0 and at most {MAX_FPS:g}, got {_shown(fps)}.")
+        raise ValueError(f"`fps` must be above 0 and at most {MAX_FPS:g}, got {shown(fps)}.")
     text = card.get("text", "")
     if not isinstance(text, str):
-        raise ValueError(f"`text` must be text, got {_shown(text)}.")
+        raise ValueError(f"`text` must be text, got {shown(text)}.")
     columns = _read_names(card.get("names"))
     curves = _read_frames(card["frames"], columns)
     labels = _read_labels(card.get("labels", []))
@@ -110,7 +108,7 @@ def _parse(card: Any) -> Motion:
 def _read_names(names: Any) -> list[int]:
     """Give the channel of each column."""
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise ValueError(f"`names` must be a list of channel names, got {_shown(names)}.")
+        raise ValueError(f"`names` must be a list of channel names, got {shown(names)}.")
     known = [canonical_name(name) for name in names[: len(CHANNEL_NAMES)]]
     if len(set(known)) < len(names):
         raise ValueError(
@@ -124,16 +122,14 @@ def _read_names(names: Any) -> list[int]:
 
 def _read_frames(frames: Any, columns: list[int]) -> Float[NDArray[np.float32], "t 61"]:
     if not isinstance(frames, list) or not frames:
-        raise ValueError(f"`frames` must be a list of at least one frame, got {_shown(frames)}.")
+        raise ValueError(f"`frames` must be a list of at least one frame, got {shown(frames)}.")
     curves = np.zeros((len(frames), len(CHANNEL_NAMES)), np.float32)
     for number, frame in enumerate(frames):
         if not isinstance(frame, list) or len(frame) != len(columns):
-            raise ValueError(
-                f"Frame {number} must be {len(columns)} numbers, got {_shown(frame)}."
-            )
+            raise ValueError(f"Frame {number} must be {len(columns)} numbers, got {shown(frame)}.")
         for value in frame:
             if not _is_number(value):
-                raise ValueError(f"Frame {number} must hold numbers, got {_shown(value)}.")
+                raise ValueError(f"Frame {number} must hold numbers, got {shown(value)}.")
         curves[number, columns] = np.clip(np.array(frame, np.float64), -1e9, 1e9)
     found = find_out_of_range(torch.from_numpy(curves))
     if found is not None:
@@ -147,9 +143,7 @@ def _read_frames(frames: Any, columns: list[int]) -> Float[NDArray[np.float32], 
 
 def _read_labels(labels: Any) -> tuple[Label, ...]:
     if not isinstance(labels, list) or len(labels) > MAX_LABELS:
-        raise ValueError(
-            f"`labels` must be a list, of at most {MAX_LABELS}, got {_shown(labels)}."
-        )
+        raise ValueError(f"`labels` must be a list, of at most {MAX_LABELS}, got {shown(labels)}.")
     return tuple(_read_label(label) for label in labels)
 
 
@@ -161,7 +155,7 @@ def _read_label(label: Any) -> Label:
         or not isinstance(label.get("text"), str)
     ):
         raise ValueError(
-            f"A label must have `start` and `end` in seconds and `text`, got {_shown(label)}."
+            f"A label must have `start` and `end` in seconds and `text`, got {shown(label)}."
         )
     return Label(float(label["start"]), float(label["end"]), label["text"])
 
@@ -171,13 +165,3 @@ def _is_number(value: Any) -> TypeGuard[float]:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return False
     return abs(value) < 1e300
-
-
-def _shown(value: Any) -> str:
-    """Give a value's beginning, for a message of one line."""
-    if isinstance(value, list):
-        return f"a list of {len(value)}"
-    if isinstance(value, dict):
-        return f"an object of {len(value)} entries"
-    text = repr(value) if isinstance(value, str) else str(type(value).__name__)
-    return text[:40]
