@@ -58,7 +58,7 @@ def person(age: str, tone: Tone) -> Avatar:
     style: HairStyle = "coils" if tone == "dark" and age != "infant" else look.hair
     look = dataclasses.replace(look, hair=style, cloth_color=(0.30, 0.28, 0.40))
     described = dict(base.person) | {"race": RACES[tone]}
-    return make_from(Recipe(look, described, base.gains, 0.45), name)
+    return make_from(Recipe(look, described, 0.45), name)
 
 
 def pose(units: dict[str, float], jaw: float) -> Motion:

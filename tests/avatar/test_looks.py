@@ -23,6 +23,7 @@ from mien.avatar.splats import Kind, Splats
 from mien.avatar.tones import Tone, toned
 from mien.camera import Camera
 from mien.head import Head
+from mien.identity import semantic
 from mien.motion import Motion
 
 TONES: tuple[Tone, ...] = get_args(Tone)
@@ -151,6 +152,11 @@ def test_every_recipe_is_shipped_and_nothing_else() -> None:
     for name in shipped_names():
         weights = LOOKS / f"{name}{SUFFIX}" / "splats.safetensors"
         assert weights.stat().st_size < 4 * 2**20
+
+
+@pytest.mark.parametrize("name", shipped_names())
+def test_a_shipped_face_moves_as_far_as_its_person_may(name: str) -> None:
+    assert Avatar.load(name).gains == semantic(**RECIPES[name]().person).gains
 
 
 @pytest.mark.parametrize("name", shipped_names())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from mien.avatar.avatar import Avatar
@@ -12,22 +12,6 @@ from mien.avatar.paint import paint
 from mien.avatar.tones import toned
 from mien.head import Head
 
-# An infant's grin at full strength tears cheeks that are mostly fat: it moves about half as far.
-_INFANT_GAINS = {
-    f"{unit}{side}": gain
-    for unit, gain in {
-        "mouthSmile": 0.55,
-        "mouthStretch": 0.5,
-        "mouthFrown": 0.6,
-        "mouthDimple": 0.5,
-        "mouthUpperUp": 0.6,
-        "mouthLowerDown": 0.6,
-        "cheekSquint": 0.5,
-        "noseSneer": 0.6,
-    }.items()
-    for side in ("Left", "Right")
-} | {"mouthFunnel": 0.7, "mouthPucker": 0.7, "cheekPuff": 0.6, "jawOpen": 0.75}
-
 
 @dataclass(frozen=True)
 class Recipe:
@@ -35,14 +19,12 @@ class Recipe:
 
     Attributes:
         look: Coloring and hair.
-        person: Arguments of `mien.identity.semantic`.
-        gains: Factors on expression components, for faces that move less.
+        person: Arguments of `mien.identity.semantic`, which says how far the face moves, too.
         fineness: See `paint`.
     """
 
     look: Look
     person: Mapping[str, Any]
-    gains: Mapping[str, float] = field(default_factory=dict)
     fineness: float = 0.75
 
 
@@ -60,6 +42,7 @@ _SHE = {
         "mouth-angles": 0.25,
     },
 }
+_GROWN: dict[str, Any] = {"weight": 0.45, "proportions": 0.8}
 
 
 def adult() -> Recipe:
@@ -70,17 +53,15 @@ def adult() -> Recipe:
 def adult_small() -> Recipe:
     """The same woman in about 20,000 splats."""
     full = adult()
-    return Recipe(full.look, full.person, full.gains, fineness=0.43)
+    return Recipe(full.look, full.person, fineness=0.43)
 
 
 def adult_medium() -> Recipe:
     """A woman of about thirty with light brown skin, a black bob and brown eyes."""
     look = Look(seed=17, cloth_color=(0.44, 0.17, 0.14), brow_density=0.9)
-    person = {
+    person = _GROWN | {
         "age": 0.61,
         "gender": 0.12,
-        "weight": 0.45,
-        "proportions": 0.8,
         "race": (0.15, 0.45, 0.4),
         "features": {"eye-scale": 0.2, "mouth-scale-vert": -0.1},
     }
@@ -97,11 +78,9 @@ def adult_dark() -> Recipe:
         cloth_color=(0.62, 0.52, 0.30),
         brow_density=0.95,
     )
-    person = {
+    person = _GROWN | {
         "age": 0.62,
         "gender": 0.88,
-        "weight": 0.45,
-        "proportions": 0.8,
         "race": (0.8, 0.05, 0.15),
         "features": {"mouth-scale-vert": -0.15},
     }
@@ -165,7 +144,7 @@ def infant() -> Recipe:
         cloth_color=(0.80, 0.78, 0.70),
         seed=5,
     )
-    return Recipe(look, {"age": 0.0}, _INFANT_GAINS, fineness=0.55)
+    return Recipe(look, {"age": 0.0}, fineness=0.55)
 
 
 def elder() -> Recipe:
@@ -213,7 +192,13 @@ def make_from(recipe: Recipe, name: str, head: Head | None = None, made_by: str 
     from mien.identity import semantic
 
     head = head or Head.default()
-    shape = semantic(**recipe.person).shape
+    person = semantic(**recipe.person)
     return paint(
-        head, shape, recipe.look, recipe.fineness, name=name, gains=recipe.gains, made_by=made_by
+        head,
+        person.shape,
+        recipe.look,
+        recipe.fineness,
+        name=name,
+        gains=person.gains,
+        made_by=made_by,
     )
