@@ -49,7 +49,15 @@ def test_the_avatar_is_written_as_gltf_with_its_motion_and_look(
     size = int.from_bytes(data[12:16], "little")
     table = json.loads(data[20 : 20 + size])
     assert table["animations"] and table["images"]
-    assert "jawOpen" in table["meshes"][0]["extras"]["targetNames"]
+    (mesh,) = table["meshes"]
+    names = mesh["extras"]["targetNames"]
+    smile = [part["targets"][names.index("mouthSmileLeft")] for part in mesh["primitives"]]
+    furthest = np.max([table["accessors"][part["POSITION"]]["max"] for part in smile], axis=0)
+    avatar = pipeline.load_avatar("infant")
+    assert 0 < avatar.gains["mouthSmileLeft"] < 1  # an infant's targets are its own
+    column = avatar.head.num_shape + avatar.head.expr_names.index("mouthSmileLeft")
+    sculpted = avatar.head.shapedirs[..., column].amax(0).numpy()
+    np.testing.assert_allclose(furthest, sculpted * avatar.gains["mouthSmileLeft"], rtol=1e-5)
 
 
 def test_where_one_output_fails_none_is_left_and_old_ones_stay(

@@ -93,8 +93,6 @@ def draw_views(drawing: Drawing) -> "Image":
 
 def write_avatar_glb(motion: "Motion", avatar_name: str, path: Path) -> None:
     """Write a motion as glTF: the avatar's mesh with its look as texture, 52 units and joints."""
-    import torch
-
     from mien import pipeline
     from mien.formats.glb import write_glb
     from mien.formats.surface_texture import texture_from_points
@@ -105,7 +103,4 @@ def write_avatar_glb(motion: "Motion", avatar_name: str, path: Path) -> None:
         part.numpy() for part in (points.faces, points.bary, points.albedo, points.opacity)
     )
     texture = texture_from_points(avatar.head, faces, bary, albedo, opacity)
-    gains = torch.tensor([avatar.gains.get(name, 1.0) for name in avatar.head.expr_names])
-    jaw = avatar.gains.get("jawOpen", 1.0)  # a person may move less than the recipe says
-    moved = motion.replace(expr=motion.expr * gains, jaw_pose=motion.jaw_pose * jaw)
-    write_glb(path, avatar.head, moved, shape=avatar.shape, texture=texture)
+    write_glb(path, avatar.head, motion, shape=avatar.shape, texture=texture, gains=avatar.gains)
