@@ -1,4 +1,4 @@
-"""mien in three calls: text to motion, motion to text, motion to pictures.
+"""mien in four calls: text to motion, once or without end, motion to text, motion to pictures.
 
 The commands, the demo and notebooks share them; models are loaded once.
 
@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from jaxtyping import UInt8
@@ -31,6 +31,8 @@ from mien.apps.request import (
     check_size,
     plain_prompt,
 )
+from mien.apps.session import FaceSession
+from mien.apps.splice import relabel, splice
 from mien.apps.threads import on_one_thread, one_thread
 from mien.apps.words import check_words
 from mien.motion import Label, Motion
@@ -77,22 +79,28 @@ def animate(
     text: str,
     seconds: float | None = None,
     seed: int = 0,
-    fps: float = TOKEN_FPS,
+    fps: float | None = None,
     *,
     temperature: float = 0.9,
     top_p: float = 0.95,
     device: Device = "cpu",
+    keep: Motion | Path | str | None = None,
+    between: tuple[float, float] | None = None,
 ) -> Motion:
-    """Make a face do what a text says.
+    """Make a face do what a text says, all through or in an interval of a clip.
 
     Args:
         text: What the face does, in English; emoji are read by their names.
         seconds: Length of the motion, 0.2 to 120; chosen from the text where None.
         seed: The same seed gives the same motion.
-        fps: Frames a second of the result; the model itself works at 25.
+        fps: Frames a second of the result, 25 or those of the kept clip where None; the model
+            itself works at 25.
         temperature: Of sampling; 0 always takes the likeliest.
         top_p: Share of the likelihood that is sampled from.
         device: Where the models run.
+        keep: A clip to change; all of it outside of `between` stays bit for bit.
+        between: Start and end of what is new in the clip, seconds. The clip's own text draws it
+            by the plan that is read from the clip.
 
     Returns:
         A motion of the default head with the text and timed labels.
@@ -100,26 +108,61 @@ def animate(
     Raises:
         ValueError: If an argument is out of its range, or the text cannot be read.
     """
-    prompt = plain_prompt(text)
-    unknown = check_words(prompt)
+    prompt = _read_prompt(text)
     check_seconds(seconds)
     check_seed(seed)
-    check_fps(fps)
+    check_fps(TOKEN_FPS if fps is None else fps)
     check_sampling(temperature, top_p)
     check_device(device)
-    if unknown:
-        _LOGGER.warning(
-            "Words that are not known are read by their parts: %s.", ", ".join(unknown)
-        )
+    sampling = {"seed": seed, "temperature": temperature, "top_p": top_p}
+    if keep is not None or between is not None:
+        clip = read_clip(Path(keep)) if isinstance(keep, Path | str) else keep
+        motion = _change(clip, (text, prompt), between, seconds, sampling, device)
+        return motion if fps is None or fps == motion.fps else motion.resample(fps)
     model = language_model(device)
     with one_thread():
-        made = model.generate_motion(
-            [prompt], seconds=seconds, seed=seed, temperature=temperature, top_p=top_p
-        )
-        score, indices = made[0]
+        ((score, indices),) = model.generate_motion([prompt], seconds=seconds, **sampling)
         motion = tokenizer(device).decode(indices)
     motion = motion.replace(text=text, labels=_labels(score, motion.seconds))
-    return motion if fps == motion.fps else motion.resample(fps)
+    return motion if fps is None or fps == motion.fps else motion.resample(fps)
+
+
+def session(
+    text: str,
+    seed: int = 0,
+    *,
+    temperature: float = 0.9,
+    top_p: float = 0.95,
+    device: Device = "cpu",
+) -> FaceSession:
+    """Make a face do what a text says and then live on, frame by frame, without end.
+
+    Args:
+        text: What the face does first; `say` of the result tells it what to do next.
+        seed: The same seed and the same texts at the same frames give the same motion.
+        temperature: Of sampling; 0 always takes the likeliest.
+        top_p: Share of the likelihood that is sampled from.
+        device: Where the models run.
+
+    Returns:
+        An iterator of motions of one frame, 25 a second of time, as fast as they are taken.
+
+    Raises:
+        ValueError: If an argument is out of its range, or the text cannot be read.
+
+    Example:
+        >>> face = session("she smiles")  # doctest: +SKIP
+        >>> for frame in face:  # doctest: +SKIP
+        ...     face.say("she winks at him")
+    """
+    check_seed(seed)
+    check_sampling(temperature, top_p)
+    check_device(device)
+    prompt = _read_prompt(text)
+    codes = language_model(device).start_session(
+        prompt, seed=seed, temperature=temperature, top_p=top_p
+    )
+    return FaceSession(codes, tokenizer(device).streamer(), _read_prompt)
 
 
 def caption(clip: Motion | Path | str, *, device: Device = "cpu") -> Caption:
@@ -205,6 +248,66 @@ def load_avatar(name: str) -> "Avatar":
     from mien.avatar.avatar import Avatar
 
     return Avatar.load(name)
+
+
+def check_change(
+    clip: Motion | None, between: tuple[float, float] | None, seconds: float | None
+) -> None:
+    """Refuse a change of a clip that cannot be made.
+
+    Raises:
+        ValueError: If there is a clip and no interval or the other way round, a length is asked
+            for, or the interval is not inside the clip.
+    """
+    if clip is None or between is None:
+        lacks = "a clip to change" if clip is None else "`between`, what of the clip to change"
+        raise ValueError(f"A change wants a clip and two times in it; it lacks {lacks}.")
+    if seconds is not None:
+        raise ValueError(
+            f"A changed clip keeps its length; `seconds` must be None, got {seconds:g}."
+        )
+    from mien.llm.editing import frames_between
+
+    frames_between(between, max(1, int(clip.seconds * TOKEN_FPS + 0.5)))
+
+
+def _change(
+    clip: Motion | None,
+    words: tuple[str, str],
+    between: tuple[float, float] | None,
+    seconds: float | None,
+    sampling: dict[str, Any],
+    device: Device,
+) -> Motion:
+    """A clip with an interval drawn anew; `words` are the text as it came and made plain."""
+    check_change(clip, between, seconds)
+    assert clip is not None and between is not None, "checked just above"
+    text, prompt = words
+    is_own = bool(clip.text) and prompt == plain_prompt(clip.text)
+    indices = tokenize(clip, device=device)
+    with one_thread():
+        edit = language_model(device).regenerate_motion(
+            indices, between, None if is_own else prompt, **sampling
+        )
+        made = tokenizer(device).decode(edit.indices)
+    start = min(round(between[0] * clip.fps), clip.num_frames - 1)
+    stop = min(max(round(between[1] * clip.fps), start + 1), clip.num_frames)
+    motion = splice(clip, made, start, stop)
+    if is_own:
+        return motion
+    labels = relabel(clip.labels, _labels(edit.score, clip.seconds), *between)
+    return motion.replace(text=f"{clip.text}; {text}" if clip.text else text, labels=labels)
+
+
+def _read_prompt(text: str) -> str:
+    """A prompt made plain, with a warning of words that are read by their parts."""
+    prompt = plain_prompt(text)
+    unknown = check_words(prompt)
+    if unknown:
+        _LOGGER.warning(
+            "Words that are not known are read by their parts: %s.", ", ".join(unknown)
+        )
+    return prompt
 
 
 def _labels(score: str, seconds: float) -> tuple[Label, ...]:

@@ -1,3 +1,4 @@
+import itertools
 import json
 from pathlib import Path
 
@@ -7,9 +8,10 @@ import torch
 
 from mien import pipeline
 from mien.apps.cli import main
+from mien.apps.splice import relabel, splice
 from mien.apps.video import read_video
 from mien.arkit import CHANNEL_NAMES, curves_from_motion
-from mien.motion import Motion
+from mien.motion import Label, Motion
 
 TEXT = "she smiles broadly, then turns her head to the left"
 
@@ -136,6 +138,164 @@ def test_tokens_of_a_tokenizer_with_another_codebook_are_refused(
     argv = ["detokenize", str(tmp_path / "tokens.json"), "-o", str(tmp_path / "out.npz")]
     assert main(argv) == 2
     assert "got 7" in capsys.readouterr().err
+
+
+# Part of a clip --------------------------------------------------------------------------------
+
+
+def _waving(num_frames: int, fps: float, speed: float, seed: int) -> Motion:
+    """A motion in which every track moves, each column by its own sine."""
+    rest = Motion.rest(num_frames, fps=fps)
+    names = ("expr", "jaw_pose", "neck_pose", "global_pose", "eye_pose", "translation")
+    times = torch.arange(num_frames, dtype=torch.float32)[:, None] / fps
+    tracks = {}
+    for at, name in enumerate(names):
+        phases = torch.arange(getattr(rest, name).shape[1]) + seed + 10 * at
+        tracks[name] = 0.3 * torch.sin(speed * times + phases)
+    return rest.replace(**tracks)
+
+
+@pytest.mark.parametrize(("start", "stop"), [(0, 20), (31, 77), (60, 61), (100, 120), (0, 120)])
+def test_frames_outside_of_a_splice_stay_bit_for_bit(start: int, stop: int) -> None:
+    clip, made = _waving(120, 60.0, 3.0, 0), _waving(50, 25.0, 4.0, 5)
+    found = splice(clip, made, start, stop)
+    for name in ("expr", "jaw_pose", "neck_pose", "eye_pose"):
+        new, old = getattr(found, name), getattr(clip, name)
+        assert torch.equal(new[:start], old[:start]) and torch.equal(new[stop:], old[stop:])
+        assert not torch.equal(new[start:stop], old[start:stop])
+    for name in ("global_pose", "translation"):
+        assert torch.equal(getattr(found, name), getattr(clip, name))
+
+
+def test_a_splice_has_no_jump_at_its_ends() -> None:
+    clip, made = _waving(120, 60.0, 3.0, 0), _waving(50, 25.0, 4.0, 5)
+    steps = splice(clip, made, 31, 77).expr.diff(dim=0).abs().amax(dim=1)
+    apart = (made.resample(60.0).expr - clip.expr).abs().amax()
+    assert apart > 0.5 and steps.max() < 0.1
+
+
+def test_far_from_its_ends_a_splice_is_what_was_made_and_turns_the_head_as_it_does() -> None:
+    clip = _waving(120, 60.0, 3.0, 0)
+    made = _waving(120, 60.0, 4.0, 5)
+    found = splice(clip, made, 20, 100)
+    torch.testing.assert_close(found.expr[40:80], made.expr[40:80])
+    torch.testing.assert_close(found.head_rotmat()[40:80], made.head_rotmat()[40:80])
+
+
+def test_labels_that_reach_into_an_interval_are_cut() -> None:
+    labels = (Label(0.0, 3.0, "a smile"), Label(1.2, 1.8, "a nod"))
+    found = relabel(labels, [Label(1.0, 2.0, "a wink")], 1.0, 2.0)
+    assert [(x.start_s, x.end_s, x.text) for x in found] == [
+        (0.0, 1.0, "a smile"),
+        (1.0, 2.0, "a wink"),
+        (2.0, 3.0, "a smile"),
+    ]
+
+
+@pytest.mark.parametrize("fps", [25.0, 60.0])
+def test_an_interval_of_a_clip_is_made_anew_and_the_rest_stays(motion: Motion, fps: float) -> None:
+    clip = motion.resample(fps)
+    found = pipeline.animate("she winks", seed=3, keep=clip, between=(0.6, 1.4))
+    start, stop = round(0.6 * fps), round(1.4 * fps)
+    assert (found.num_frames, found.fps) == (clip.num_frames, fps)
+    for name in ("expr", "jaw_pose", "neck_pose", "eye_pose"):
+        new, old = getattr(found, name), getattr(clip, name)
+        assert torch.equal(new[:start], old[:start]) and torch.equal(new[stop:], old[stop:])
+    assert not torch.equal(found.expr[start:stop], clip.expr[start:stop])
+    assert TEXT in found.text and "she winks" in found.text
+    assert all(0 <= label.start_s < label.end_s <= found.seconds for label in found.labels)
+
+
+def test_the_clips_own_text_keeps_its_labels(motion: Motion) -> None:
+    found = pipeline.animate(TEXT, seed=3, keep=motion, between=(0.6, 1.4))
+    assert (found.text, found.labels) == (motion.text, motion.labels)
+    assert not torch.equal(found.expr, motion.expr)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"between": (1.0, 2.0)}, "lacks a clip"),
+        ({"keep": Motion.rest(50)}, "lacks `between`"),
+        ({"keep": Motion.rest(50), "between": (1.0, 2.0), "seconds": 2.0}, "keeps its length"),
+        ({"keep": Motion.rest(50), "between": (1.0, 3.0)}, "from 0 to 2.00 s"),
+    ],
+)
+def test_a_change_that_cannot_be_made_is_refused(change: dict[str, object], said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        pipeline.animate("a smile", **change)  # type: ignore[arg-type]
+
+
+def test_the_command_changes_an_interval(motion: Motion, tmp_path: Path) -> None:
+    motion.save(tmp_path / "clip.npz")
+    argv = ["animate", "she winks", "--edit", str(tmp_path / "clip.npz")]
+    assert main([*argv, "--between", "0.6", "1.4", "-o", str(tmp_path / "new.npz")]) == 0
+    found = Motion.load(tmp_path / "new.npz")
+    wanted = pipeline.animate("she winks", keep=motion, between=(0.6, 1.4))
+    torch.testing.assert_close(found.expr, wanted.expr, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--edit", "CLIP", "--between", "1.0", "9.0"], "from 0 to 2.00 s"),
+        (["--edit", "CLIP", "--between", "1.5", "0.5"], "got 1.5 and 0.5"),
+        (["--edit", "CLIP", "--between", "soon", "1.5"], "soon"),
+        (["--edit", "CLIP", "--between", "1.0"], "--between"),
+        (["--edit", "CLIP"], "--between START END"),
+        (["--between", "1.0", "1.5"], "--edit CLIP"),
+        (["--edit", "CLIP", "--between", "0.5", "1", "--seconds", "2"], "keeps its length"),
+        (["--edit", "none.npz", "--between", "0.5", "1"], "no such file"),
+    ],
+)
+def test_a_change_on_the_command_line_is_refused_in_one_line(
+    options: list[str], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "clip.npz"
+    Motion.rest(50).save(path)
+    argv = [str(path) if option == "CLIP" else option for option in options]
+    assert main(["animate", "she winks", *argv, "-o", str(tmp_path / "out.npz")]) == 2
+    out, err = capsys.readouterr()
+    assert out == "" and said in err
+    assert err.startswith("mien: error: ") and err.count("\n") == 1
+    assert not (tmp_path / "out.npz").exists()
+
+
+# A face that lives on --------------------------------------------------------------------------
+
+
+def test_a_session_is_the_motion_of_its_text_and_then_goes_on() -> None:
+    whole = pipeline.animate("a quick nod", seed=2)
+    face = pipeline.session("a quick nod", seed=2)
+    delay = pipeline.tokenizer().look_ahead
+    frames = list(itertools.islice(face, whole.num_frames + 40))
+    assert all((frame.num_frames, frame.fps) == (1, 25.0) for frame in frames)
+    moved = torch.cat([frame.expr for frame in frames])
+    known = whole.num_frames - delay
+    torch.testing.assert_close(moved[:known], whole.expr[:known], rtol=0, atol=0)
+    assert face.seconds == (whole.num_frames + 40 + delay) / 25
+
+
+def test_a_face_is_told_something_else() -> None:
+    faces = [pipeline.session("she smiles", seed=2) for _ in range(2)]
+    delay = pipeline.tokenizer().look_ahead
+    first, second = (list(itertools.islice(face, 24)) for face in faces)
+    faces[1].say("he shakes his head 😠")
+    with pytest.raises(ValueError, match="must say"):
+        faces[1].say("...")
+    first += itertools.islice(faces[0], 40)
+    second += itertools.islice(faces[1], 40)
+    one, two = (torch.cat([frame.neck_pose for frame in each]) for each in (first, second))
+    clock = 10 * -(-(24 + delay) // 10)
+    assert torch.equal(one[: clock - delay], two[: clock - delay])
+    assert not torch.equal(one, two)
+    assert "shake" in faces[1].score
+
+
+@pytest.mark.parametrize("bad", [{"text": ""}, {"seed": -1}, {"top_p": 0.0}])
+def test_a_session_that_cannot_be_is_refused(bad: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match="must"):
+        pipeline.session(**({"text": "a smile"} | bad))  # type: ignore[arg-type]
 
 
 def test_evaluation_measures_everything_and_writes_it(

@@ -2,12 +2,12 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
 from mien.apps.drawing import Drawing
-from mien.apps.inputs import load_flame
+from mien.apps.inputs import load_flame, read_clip
 from mien.apps.outputs import any_picture, check_outputs, write_outputs
 from mien.apps.progress import say
 from mien.apps.refusal import refusing
@@ -22,6 +22,10 @@ from mien.apps.request import (
 )
 from mien.apps.words import check_words
 
+if TYPE_CHECKING:
+    from mien.head import Head
+    from mien.motion import Motion
+
 
 @dataclass(frozen=True)
 class Animate:
@@ -30,6 +34,8 @@ class Animate:
     The extension decides what is written: .mp4 .gif .png (contact sheet) .csv (Live Link Face)
     .npz .safetensors (Motion) .glb (glTF) .curves.json .curves.png .flame.npz. Existing files are
     replaced, whole.
+
+    With --edit and --between only that part of a clip is made anew, and the rest stays as it is.
     """
 
     text: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="TEXT")]
@@ -43,7 +49,11 @@ class Animate:
     seed: int = 0
     """The same seed gives the same motion."""
     fps: float = 25.0
-    """Frames a second of what is written."""
+    """Frames a second of what is written; with --edit at 25 the clip's own."""
+    edit: Annotated[Path | None, tyro.conf.arg(metavar="CLIP")] = None
+    """Clip to change: .npz .safetensors .csv .curves.json .flame.npz or a video."""
+    between: Annotated[tuple[float, float] | None, tyro.conf.arg(metavar="START END")] = None
+    """What of the clip to change, seconds; TEXT says what the face does there."""
     avatar: str = "adult"
     """Whose face: a name from `mien avatar list`, or a folder."""
     size: int = 512
@@ -67,6 +77,7 @@ class Animate:
             check_fps(self.fps)
             check_sampling(self.temperature, self.top_p)
             flame = load_flame(self.head)
+            clip = self._clip(flame)
             check_outputs(self.output, flame=flame)
             drawing.check(any_picture(self.output))
         say(str(self))
@@ -76,9 +87,25 @@ class Animate:
             self.text,
             self.seconds,
             self.seed,
-            self.fps,
+            None if self.fps == pipeline.TOKEN_FPS else self.fps,
             temperature=self.temperature,
             top_p=self.top_p,
             device=self.device,
+            keep=clip,
+            between=self.between,
         )
         write_outputs(motion, self.output, drawing, flame)
+
+    def _clip(self, flame: "Head | None") -> "Motion | None":
+        """The clip to change, checked with what is to be changed; None where there is none."""
+        if self.edit is None and self.between is None:
+            return None
+        if self.edit is None:
+            raise ValueError("--between wants a clip to change: --edit CLIP.")
+        if self.between is None:
+            raise ValueError("--edit wants what of the clip to change: --between START END.")
+        clip = read_clip(self.edit, flame)
+        from mien import pipeline
+
+        pipeline.check_change(clip, self.between, self.seconds)
+        return clip
