@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from mien.apps.cli import main
+from mien.apps.tokens import TokenFile
 from mien.arkit import CHANNEL_NAMES, curves_from_motion, motion_from_curves
 from mien.flame_twin import make_flame_face_arrays
 from mien.motion import Motion
@@ -51,6 +52,48 @@ def test_flame_files_need_their_model(
     err = capsys.readouterr().err
     assert err.count("\n") == 1 and "--head FLAME2023.pkl" in err
     assert there.exists() != is_written
+
+
+@pytest.fixture
+def parameters(tmp_path: Path) -> Path:
+    path = tmp_path / "take.flame.npz"
+    np.savez(path, expr=np.zeros((4, 100)), jaw_pose=np.zeros((4, 3)))
+    return path
+
+
+def test_flame_parameters_become_tokens(
+    model: Path, parameters: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["tokenize", str(parameters), "--head", str(model)]) == 0
+    assert len(TokenFile.from_json(capsys.readouterr().out).indices) == 4
+
+
+PROMPTS = Path(__file__).parents[1] / "prompts" / "unseen_wording.toml"
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ["tokenize"],
+        ["avatar", "export", "-o", "face.ply", "--clip"],
+        ["eval", "-o", "reports", "--prompts", str(PROMPTS), "--take"],
+        ["live", "--send"],
+    ],
+    ids=lambda argv: argv[0],
+)
+def test_each_command_says_what_it_does_with_flame_parameters(
+    argv: list[str],
+    parameters: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(parameters.parent)
+    assert main([*argv, str(parameters)]) == 2
+    said = capsys.readouterr().err.splitlines()[-1]
+    convert = "mien convert take.flame.npz MOTION.npz --head FLAME2023.pkl, first."
+    wanted = "they are for: --head FLAME2023.pkl." if argv == ["tokenize"] else convert
+    assert said.endswith(wanted)
+    assert not (parameters.parent / "face.ply").exists()
 
 
 def test_a_model_that_is_none_is_refused(

@@ -56,8 +56,13 @@ def check_file(path: Path) -> None:
         raise ValueError(f"{path}: wanted a file, got a folder or a device.")
 
 
-def read_clip(path: Path, flame: "Head | None" = None) -> "Motion":
+def read_clip(path: Path, flame: "Head | None" = None, *, has_head: bool = False) -> "Motion":
     """The motion in a file, at the file's own frame rate.
+
+    Args:
+        path: What the user gave.
+        flame: The model that FLAME parameters are for.
+        has_head: Whether the command has `--head`, to say so where `flame` is missing.
 
     Raises:
         ValueError: If the file is not a whole, valid clip of its format, is for another head, or
@@ -78,9 +83,9 @@ def read_clip(path: Path, flame: "Head | None" = None) -> "Motion":
         motion = read_curves_json(path)
     elif kind == ".flame.npz" or (kind == ".npz" and holds_flame_params(path)):
         if flame is None:
-            raise ValueError(
-                f"{path}: FLAME parameters need the model they are for: --head FLAME2023.pkl."
-            )
+            option = "--head FLAME2023.pkl"
+            advice = option if has_head else f"mien convert {path.name} MOTION.npz {option}, first"
+            raise ValueError(f"{path}: FLAME parameters need the model they are for: {advice}.")
         motion = read_flame_params(path, flame)
     else:
         motion = read_motion(path)

@@ -6,10 +6,10 @@ from typing import Annotated
 
 import tyro
 
-from mien.apps.inputs import check_input, read_clip
+from mien.apps.inputs import check_input, load_flame, read_clip
 from mien.apps.outputs import check_outputs, writing
 from mien.apps.refusal import refusing
-from mien.apps.request import Device, check_device
+from mien.apps.request import Device, FlameFile, check_device
 from mien.apps.tokens import TokenFile
 
 
@@ -21,9 +21,11 @@ class Tokenize:
     """
 
     path: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="PATH")]
-    """The clip: .csv .gesichter .npz .safetensors."""
+    """The clip: .csv .gesichter .npz .safetensors .curves.json .flame.npz, or a video."""
     output: Annotated[Path | None, tyro.conf.arg(aliases=["-o"], metavar="PATH.json")] = None
     """Where to write the tokens; stdout where not given."""
+    head: FlameFile = None
+    """FLAME model (.pkl or .npz) that .flame.npz files are for."""
     device: Device = "cpu"
     """Where the tokenizer runs."""
 
@@ -34,7 +36,7 @@ class Tokenize:
             if self.output is not None:
                 check_outputs([self.output], [".json"], inputs=[self.path])
             check_device(self.device)
-            motion = read_clip(self.path)
+            motion = read_clip(self.path, load_flame(self.head), has_head=True)
         from mien import pipeline
 
         indices = pipeline.tokenize(motion, device=self.device)
