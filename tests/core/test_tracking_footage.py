@@ -9,6 +9,7 @@ import pytest
 from numpy import ndarray
 from PIL import Image
 
+from mien import video_file
 from mien.tracking import Crop, Footage, download_model, find_model
 from mien.tracking import footage as footage_module
 from mien.tracking.model_file import ENVIRONMENT
@@ -151,7 +152,8 @@ def test_bounds_hold_before_anything_is_decoded(
     video: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     Image.new("RGB", (64, 48)).save(tmp_path / "large.png")
-    monkeypatch.setattr(footage_module, "MAX_PIXELS", 1000)
+    for module in (footage_module, video_file):
+        monkeypatch.setattr(module, "MAX_PIXELS", 1000)
     with pytest.raises(ValueError, match="1,000 pixels a frame, got 64x48"):
         Footage.open(video)
     with pytest.raises(ValueError, match="1,000 pixels, got 64x48"):

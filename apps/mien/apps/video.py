@@ -1,22 +1,15 @@
 """Video and picture files: H.264 in MP4, GIF and PNG out; any video that FFmpeg reads in."""
 
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
 from fractions import Fraction
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import UInt8
 
-from mien.files import check_size, whole_file
-
-Frame = UInt8[np.ndarray, "h w 3"]
-
-MAX_VIDEO_BYTES = 4 * 2**30
-MAX_VIDEO_SECONDS = 600.0
-MAX_FRAME_PIXELS = 4096 * 4096
+from mien.files import whole_file
+from mien.video_file import MAX_SECONDS, Frame, VideoFile
 
 _BT709 = 1  # matrix, primaries and transfer all have this code in H.264 (ITU-T H.273)
 _LIMITED_RANGE = 1
@@ -90,62 +83,28 @@ def video_fps(path: str | Path) -> float:
     Raises:
         ValueError: If there is no such video.
     """
-    with _open_video(path) as (_, stream):
-        rate = stream.average_rate or stream.guessed_rate
-        if not rate:
+    with VideoFile(path) as video:
+        if not video.fps:
             raise ValueError(f"{str(path)!r} does not say its frame rate.")
-        return float(rate)
+        return video.fps
 
 
-def read_video(path: str | Path, max_seconds: float = MAX_VIDEO_SECONDS) -> Iterator[Frame]:
+def read_video(path: str | Path, max_seconds: float = MAX_SECONDS) -> Iterator[Frame]:
     """Gives the frames of a video in order, upright, one at a time.
 
     Raises:
         ValueError: If there is no such video, it is damaged, or a bound is passed: 4 GiB,
             4096 x 4096 pixels, `max_seconds`.
     """
-    from av.error import FFmpegError
-
-    with _open_video(path) as (container, stream):
-        count = 0
-        try:
-            for frame in container.decode(stream):
-                if frame.time is not None and frame.time > max_seconds:
-                    raise ValueError(
-                        f"{str(path)!r} is longer than {max_seconds:g} s; cut it first."
-                    )
-                count += 1
-                pixels = frame.to_ndarray(format="rgb24", interpolation=_scaling())
-                yield np.ascontiguousarray(np.rot90(pixels, frame.rotation // 90))
-        except FFmpegError as error:
-            raise ValueError(
-                f"{str(path)!r} cannot be decoded after frame {count} ({error.strerror})."
-            ) from error
-        if not count:
+    with VideoFile(path) as video:
+        is_empty = True
+        for time_s, pixels in video.decode(_scaling()):
+            if time_s > max_seconds:
+                raise ValueError(f"{str(path)!r} is longer than {max_seconds:g} s; cut it first.")
+            is_empty = False
+            yield pixels
+        if is_empty:
             raise ValueError(f"{str(path)!r} has no frames.")
-
-
-@contextmanager
-def _open_video(path: str | Path) -> Iterator[tuple[Any, Any]]:
-    import av
-    from av.error import FFmpegError
-
-    check_size(path, MAX_VIDEO_BYTES)
-    try:
-        container = av.open(str(path))
-    except FFmpegError as error:
-        raise ValueError(f"{str(path)!r} is not a readable video ({error.strerror}).") from error
-    with container:
-        if not container.streams.video:
-            raise ValueError(f"{str(path)!r} has no video in it.")
-        stream = container.streams.video[0]
-        if stream.codec_context is None or stream.width * stream.height > MAX_FRAME_PIXELS:
-            raise ValueError(
-                f"{str(path)!r} must have at most {MAX_FRAME_PIXELS:,} pixels a frame that can "
-                f"be decoded, got {stream.width}x{stream.height}."
-            )
-        stream.thread_type = "AUTO"
-        yield container, stream
 
 
 def _check_frame(frame: Frame, shape: tuple[int, ...]) -> tuple[int, int]:

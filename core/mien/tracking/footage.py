@@ -8,29 +8,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import UInt8
-from numpy import ndarray
 
 from mien.files import check_size
+from mien.video_file import MAX_BYTES, MAX_PIXELS, MAX_SECONDS, Frame, VideoFile
 
 __all__ = ["PHOTOS", "VIDEOS", "Crop", "Footage"]
 
-Frame = UInt8[ndarray, "h w 3"]
-
 PHOTOS = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
 VIDEOS = (".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v", ".gif")
-MAX_BYTES = 4 * 2**30
-MAX_PIXELS = 4096 * 4096
-MAX_SECONDS = 600.0
 MAX_FPS = 240.0
 MIN_SIDE = 32
 PHOTO_FPS = 25.0
 _PHOTO_FORMATS = ("PNG", "JPEG", "WEBP", "BMP")
-# Only containers of pictures: a playlist in disguise must not open other files or addresses.
-_CAREFUL = {
-    "protocol_whitelist": "file",
-    "format_whitelist": "mov,matroska,avi,gif,mpegts,mpeg,ogg,flv,wav",
-}
 
 
 @dataclass(frozen=True)
@@ -148,7 +137,8 @@ class Footage:
             with _photo(path) as image:
                 crop.box(*image.size)
             return Footage(path, PHOTO_FPS, 1, crop)
-        with _Video(path) as video:
+        with VideoFile(path) as video:
+            _check_rate(video)
             _check_crop(crop, *video.size)
             seconds = min(video.seconds, stop_s) - start_s
             if video.seconds and seconds <= 0:
@@ -198,7 +188,7 @@ class Footage:
 
     def _decoded(self) -> Iterator[tuple[float, Frame]]:
         first = None
-        with _Video(self.path) as video:
+        with VideoFile(self.path) as video:
             for time_s, pixels in video.decode():
                 first = time_s if first is None else first
                 time_s -= first
@@ -210,6 +200,13 @@ class Footage:
     def _cut(self, pixels: Frame) -> Frame:
         x, y, w, h = self.crop.box(pixels.shape[1], pixels.shape[0])
         return np.ascontiguousarray(pixels[y : y + h, x : x + w])
+
+
+def _check_rate(video: VideoFile) -> None:
+    if not 0 < video.fps <= MAX_FPS:
+        raise ValueError(
+            f"{str(video.path)!r} must have 1 to {MAX_FPS:g} frames a second, got {video.fps:g}."
+        )
 
 
 def _check_crop(crop: Crop, width: int, height: int) -> None:
@@ -238,68 +235,3 @@ def _photo(path: Path) -> Iterator[Any]:
             yield ImageOps.exif_transpose(image)
     except (OSError, SyntaxError, Image.DecompressionBombError) as error:
         raise ValueError(f"{str(path)!r} is not a readable picture ({error}).") from error
-
-
-class _Video:
-    """A video file, checked before it is decoded."""
-
-    def __init__(self, path: Path) -> None:
-        import av
-        from av.error import FFmpegError
-
-        self.path = path
-        try:
-            self.container: Any = av.open(str(path), options=_CAREFUL)
-        except FFmpegError as error:
-            raise ValueError(
-                f"{str(path)!r} is not a readable video ({error.strerror})."
-            ) from error
-        try:
-            self._check()
-        except ValueError:
-            self.container.close()
-            raise
-
-    def _check(self) -> None:
-        if not self.container.streams.video:
-            raise ValueError(f"{str(self.path)!r} has no video in it.")
-        self.stream = self.container.streams.video[0]
-        if self.stream.codec_context is None:
-            raise ValueError(f"{str(self.path)!r} has a video of an unknown kind.")
-        width, height = self.size = (self.stream.width, self.stream.height)
-        if not 0 < width * height <= MAX_PIXELS:
-            raise ValueError(
-                f"{str(self.path)!r} must have 1 to {MAX_PIXELS:,} pixels a frame, "
-                f"got {width}x{height}."
-            )
-        self.fps = float(self.stream.average_rate or self.stream.guessed_rate or 0)
-        if not 0 < self.fps <= MAX_FPS:
-            raise ValueError(
-                f"{str(self.path)!r} must have 1 to {MAX_FPS:g} frames a second, got {self.fps:g}."
-            )
-        self.seconds = float((self.container.duration or 0) / 1e6)
-
-    def __enter__(self) -> "_Video":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.container.close()
-
-    def decode(self) -> Iterator[tuple[float, Frame]]:
-        """Each frame's time in seconds, and its pixels."""
-        from av.error import FFmpegError
-
-        self.stream.thread_type = "AUTO"
-        count = 0
-        try:
-            for frame in self.container.decode(self.stream):
-                if frame.width * frame.height > MAX_PIXELS:
-                    raise ValueError(f"{str(self.path)!r} grows to {frame.width}x{frame.height}.")
-                time_s = count / self.fps if frame.time is None else float(frame.time)
-                count += 1
-                pixels = frame.to_ndarray(format="rgb24")
-                yield time_s, np.rot90(pixels, frame.rotation // 90)
-        except FFmpegError as error:
-            raise ValueError(
-                f"{str(self.path)!r} cannot be decoded after frame {count} ({error.strerror})."
-            ) from error
