@@ -2,13 +2,11 @@
 
 import zipfile
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 import numpy as np
 import pytest
-from numpy import ndarray
 
 from mien import tracking
 from mien.apps.cli import VERBS, main
@@ -16,14 +14,13 @@ from mien.apps.track import track_video
 from mien.apps.video import write_video
 from mien.arkit import EXPR_NAMES
 from mien.motion import Motion
-from mien.tracking import Face
 from mien.tracking.staged import StagedLandmarker
 
 COUNT = 12
 Run = Callable[..., str]
 
 
-class Stage:
+class Stage(nullcontext[StagedLandmarker]):
     """Stands for MediaPipe: one face smiles, others are beside it; opened like MediaPipe."""
 
     lost: range = range(0)
@@ -32,21 +29,7 @@ class Stage:
     def __init__(self, model: Path) -> None:
         motion = Motion.rest(COUNT)
         motion.expr[4:, EXPR_NAMES.index("mouthSmileLeft")] = 0.7
-        self.inner = StagedLandmarker(motion, lost=self.lost, others=self.others)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        return None
-
-    def find(self, frame: ndarray, time_s: float) -> list[Face]:
-        return self.inner.find(frame, time_s)
+        super().__init__(StagedLandmarker(motion, lost=self.lost, others=self.others))
 
 
 @pytest.fixture(autouse=True)
