@@ -7,13 +7,13 @@ Read it in this order::
     frechet       the Frechet distance
     geometry      L2, LVE, FDD, jerk and energy
     events        timed events: tIoU and F1
-    text_scores   BLEU-4, ROUGE-L, CIDEr-D; sentences has MiniLM similarity
-    evaluator     the text-motion model behind retrieval; training makes it
-    floors        nearest neighbor and random clip of the train split; leakage checks the splits
+    text_scores   BLEU-4, ROUGE-L, CIDEr-D; `sentences` has MiniLM similarity
+    evaluator     the text-motion model behind retrieval; `training` makes it
+    floors        nearest neighbor and random clip; `leakage` compares the splits
     systems       what is measured: the shipped model and its twins
-    runner        measures them; table writes rows in the field's layout
+    runner        measures them; `report` does it all; `table` writes the field's layout
     llm_judge     marks by a language model behind an endpoint, off by default
 
-`python -m mien.apps.benchmark` runs it all, `python -m mien.apps.benchmark.train_evaluator`
+``python -m mien.apps.benchmark`` runs it all; ``python -m mien.apps.benchmark.train_evaluator``
 trains the evaluator. Nothing here learns from a test clip.
 """

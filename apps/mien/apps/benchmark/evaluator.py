@@ -128,13 +128,15 @@ class Evaluator(nn.Module):
         for convolution in self.convolutions:
             mask = mask[:, ::2]
             x = F.gelu(convolution(x.mT).mT) * mask[..., None]
-        return self.motion_pool(x, mask)
+        embedded: Tensor = self.motion_pool(x, mask)
+        return embedded
 
     def embed_text_batch(
         self, words: Float[Tensor, "b t w"], mask: Bool[Tensor, "b t"]
     ) -> Float[Tensor, "b e"]:
         """Embed texts given as word vectors, padded at the end."""
-        return self.text_pool(F.gelu(self.read_word(words)), mask)
+        embedded: Tensor = self.text_pool(F.gelu(self.read_word(words)), mask)
+        return embedded
 
     @torch.inference_mode()
     def embed_motions(

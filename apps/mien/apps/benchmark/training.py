@@ -137,7 +137,7 @@ def _fit(
         evaluator.train()
         loss = _loss(evaluator, pairs, rng, config.batch)
         optimizer.zero_grad()
-        loss.backward()
+        torch.autograd.backward(loss)
         torch.nn.utils.clip_grad_norm_(evaluator.parameters(), 1.0)
         optimizer.step()
         if step % config.check_every == 0 or step == config.steps:

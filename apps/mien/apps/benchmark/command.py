@@ -1,0 +1,178 @@
+"""`mien eval full`: every figure of the field, with floors, ceilings, twins and intervals."""
+
+import json
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import tyro
+
+from mien.apps.progress import say
+from mien.apps.refusal import Refusal, refusing
+from mien.apps.request import check_seed
+from mien.apps.train import check_corpus, check_folder
+
+if TYPE_CHECKING:
+    from mien.apps.benchmark.systems import System
+    from mien.apps.endpoint import Endpoint
+
+SHIPPED = "mien (shipped)"
+QUICK_CLIPS, QUICK_TRAIN = 64, 200
+
+
+@dataclass(frozen=True)
+class EvaluateFull:
+    """Measure the shipped models and their twins as the field does.
+
+    Text to motion: L2, FD, Tok, CorE, R-precision, MM-Dist, diversity, multimodality, LVE, FDD,
+    jerk, energy. Motion to text: CorE, CorM, CorI, BLEU-4, ROUGE-L, CIDEr-D, MiniLM, timed
+    events. Each with a 95 % interval, between the truth, the nearest neighbor and a random clip.
+    """
+
+    data: Annotated[Path, tyro.conf.arg(metavar="FOLDER")] = Path("runs/corpus")
+    """Corpus that `mien synth` made; floors know its train split, figures are of its test."""
+    evaluator: Annotated[Path, tyro.conf.arg(metavar="FOLDER")] = Path("runs/evaluator")
+    """What python -m mien.apps.benchmark.train_evaluator wrote."""
+    out: Annotated[Path, tyro.conf.arg(aliases=["-o"], metavar="FOLDER")] = Path("reports")
+    """Where full.md and full.json go."""
+    twin: Annotated[
+        tyro.conf.UseAppendAction[tuple[str, ...]],
+        tyro.conf.arg(metavar="NAME=LLM_FOLDER[,TOKENIZER_FOLDER]"),
+    ] = ()
+    """Another model to measure beside the shipped one; give it again for more."""
+    pooled: Annotated[
+        tyro.conf.UseAppendAction[tuple[str, ...]], tyro.conf.arg(metavar="NAME")
+    ] = ()
+    """A twin of that name was trained on pooled text."""
+    clips: int = 200
+    """Test clips, at most."""
+    train_clips: int = 4000
+    """Training clips that the floors know, at most."""
+    generations: int = 3
+    """Motions made for each text."""
+    repeats: int = 20
+    """Repeats of each figure."""
+    seed: int = 0
+    """Of generations and repeats."""
+    floors_only: bool = False
+    """Leave the shipped model out: floors, ceiling and twins alone."""
+    quick: bool = False
+    """Two pools of clips, one generation, to see that it runs."""
+    judge_url: str = ""
+    """OpenAI-compatible endpoint that marks captions too; the key in $MIEN_API_KEY."""
+    judge_model: str = ""
+    """The name of its model."""
+
+    def run(self) -> None:
+        """Check, measure, print and write."""
+        with refusing():
+            check_corpus(self.data)
+            check_folder(self.out)
+            check_seed(self.seed)
+            judge = self._judge()
+            twins = [read_twin(text, self.pooled) for text in self.twin]
+            names = [twin[0] for twin in twins]
+            if unknown := sorted(set(self.pooled) - set(names)):
+                raise ValueError(f"`pooled` names no twin: {', '.join(unknown)}.")
+            if self.clips < 64 or self.train_clips < 1:
+                raise ValueError(
+                    f"`clips` must be at least 64 and `train-clips` 1, got {self.clips} "
+                    f"and {self.train_clips}."
+                )
+        say(str(self))
+        from mien.apps.benchmark.evaluator import Evaluator
+        from mien.apps.benchmark.report import full_report
+        from mien.apps.benchmark.runner import Protocol
+        from mien.apps.benchmark.systems import load_system
+        from mien.apps.benchmark.train_evaluator import read_clips
+        from mien.apps.threads import one_thread
+        from mien.llm.word_encoder import WordEncoder
+        from mien.tokenizer import MotionTokenizer
+
+        with refusing():
+            evaluator = Evaluator.load(self.evaluator)
+            self._check_corpus_of(evaluator.card)
+            generations = 1 if self.quick else self.generations
+            protocol = Protocol(self.repeats, generations, self.seed)
+            systems: list[System] = []
+            if not self.floors_only:
+                systems.append(load_system(SHIPPED, None, None, False))
+            systems += [load_system(*twin) for twin in twins]
+            train = read_clips(self.data, "train", QUICK_TRAIN if self.quick else self.train_clips)
+            test = read_clips(self.data, "test", QUICK_CLIPS if self.quick else self.clips)
+            if len(test) < 64 or not train:
+                raise ValueError(
+                    f"{self.data}: wanted 64 test clips and training clips, got {len(test)} and "
+                    f"{len(train)}; make a larger corpus."
+                )
+        reader = systems[0].describe if systems and not self.floors_only else None
+        with one_thread():
+            report = full_report(
+                train,
+                test,
+                systems,
+                evaluator,
+                MotionTokenizer.load(),
+                WordEncoder.default(),
+                protocol,
+                reader=reader,
+                judge=judge,
+                say=say,
+            )
+        print(report.as_markdown())
+        with refusing(kinds=(OSError,)):
+            (self.out / "full.md").write_text(report.as_markdown(), encoding="utf-8")
+            text = json.dumps(report.as_json(), indent=1, ensure_ascii=False)
+            (self.out / "full.json").write_text(text + "\n", encoding="utf-8")
+        say(f"wrote {self.out}/full.md and full.json")
+
+    def _judge(self) -> "Endpoint | None":
+        if not self.judge_url:
+            if self.judge_model:
+                raise ValueError("`judge-model` wants a `judge-url` too.")
+            return None
+        from mien.apps.endpoint import Endpoint
+
+        return Endpoint.from_environment(self.judge_url, self.judge_model, 60.0)
+
+    def _check_corpus_of(self, card: dict[str, object]) -> None:
+        """The evaluator must not have learned from what is now a test clip."""
+        from mien.data_synth.corpus import read_manifest
+
+        wanted = read_manifest(self.data)["corpus_hash"]
+        if card.get("corpus_hash") != wanted:
+            raise ValueError(
+                f"{self.evaluator}: wanted an evaluator trained on the corpus {wanted[:12]} of "
+                f"{self.data}, got one of {str(card.get('corpus_hash'))[:12]}; train it again."
+            )
+
+
+def read_twin(
+    text: str, pooled: tuple[str, ...] = ()
+) -> tuple[str, Path | None, Path | None, bool]:
+    """Read NAME=LLM_FOLDER[,TOKENIZER_FOLDER].
+
+    Example:
+        >>> name, model, tokenizer, is_pooled = read_twin("pooled text=/", ("pooled text",))
+        >>> name, str(model), tokenizer, is_pooled
+        ('pooled text', '/', None, True)
+    """
+    name, _, folders = text.partition("=")
+    model, _, tokenizer = folders.partition(",")
+    if not name or not model:
+        raise ValueError(f"A twin must be NAME=LLM_FOLDER[,TOKENIZER_FOLDER], got {text!r}.")
+    for folder in filter(None, (model, tokenizer)):
+        if not Path(folder).is_dir():
+            raise ValueError(f"{folder}: wanted a folder with a twin's weights.")
+    return name, Path(model), Path(tokenizer) if tokenizer else None, name in pooled
+
+
+def main() -> int:
+    """Run the command; 0 done, 2 bad input."""
+    try:
+        tyro.cli(EvaluateFull, config=(tyro.conf.FlagCreatePairsOff,)).run()
+    except Refusal as error:
+        print(f"mien: error: {error}", file=sys.stderr)
+        return 2
+    return 0
