@@ -283,7 +283,7 @@ def _change(
     check_change(clip, between, seconds)
     assert clip is not None and between is not None, "checked just above"
     text, prompt = words
-    is_own = bool(clip.text) and prompt == plain_prompt(clip.text)
+    is_own = text.split() == clip.text.split()
     indices = tokenize(clip, device=device)
     with one_thread():
         edit = language_model(device).regenerate_motion(
