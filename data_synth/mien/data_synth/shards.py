@@ -99,9 +99,10 @@ def pack(clips: Sequence[Clip]) -> bytes:
     """Clips as one Parquet file; the same bytes for the same clips."""
     from datasets import Dataset
 
-    buffer = io.BytesIO()
+    buffer, features, rows = io.BytesIO(), _features(), [_row(clip) for clip in clips]
+    columns = {name: [row[name] for row in rows] for name in features}
     with _no_progress_bars():
-        Dataset.from_list([_row(c) for c in clips], features=_features()).to_parquet(buffer)
+        Dataset.from_dict(columns, features=features).to_parquet(buffer)
     return buffer.getvalue()
 
 
