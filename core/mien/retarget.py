@@ -39,7 +39,10 @@ def retarget(
         source: The head it was made for.
         target: The head to move.
         shape: Who the target is; its mean if None.
-        options: For `fit`, such as `noise_mm`.
+        options: For `fit`, such as `noise_mm`. Its 0.1 suits heads that can do the same. Between
+            the default head and ICT-FaceKit, there and back, 0.1 to 1 lose 0.49 to 0.50 mm of a
+            recording's 2.6, 2 loses 0.57 and 4 loses 0.84; jitter is 1.6 times the recording's at
+            0.1, 1.3 times at 1 and the same at 2, where coefficients come back nearest.
 
     Returns:
         What `fit` gives. Its errors leave out points that either head lacks.
