@@ -43,3 +43,20 @@ def rewrite(prompt: str, endpoint: Endpoint) -> str:
         raise ValueError(
             f"{endpoint.host}: the rewritten prompt cannot be used: {error}"
         ) from error
+
+
+def requested_prompt(prompt: str, url: str, model: str, timeout_s: float) -> str:
+    """The prompt itself, or rewritten where a URL is given: what a command calls.
+
+    Raises:
+        ValueError: As :func:`rewrite`; or if there is a model and no URL.
+
+    Example:
+        >>> requested_prompt("she smiles", "", "", 10.0)
+        'she smiles'
+    """
+    if not url:
+        if model:
+            raise ValueError("`rewrite-model` wants a `rewrite-url` too.")
+        return prompt
+    return rewrite(prompt, Endpoint.from_environment(url, model, timeout_s))

@@ -11,7 +11,7 @@ from mien.apps.benchmark.llm_judge import (
     judge_by_model,
 )
 from mien.apps.endpoint import KEY_VARIABLE, Endpoint
-from mien.apps.rewrite import instruction, rewrite
+from mien.apps.rewrite import instruction, requested_prompt, rewrite
 from mien.data_synth.clip import make_clip
 
 SECRET = "sk-none-of-your-business"
@@ -130,6 +130,14 @@ def test_empty_and_endless_prompts_are_not_sent(stub: Stub) -> None:
         with pytest.raises(ValueError, match="1 to 2000 letters"):
             rewrite(prompt, Endpoint(stub.url, "tiny", 5.0))
     assert not stub.requests
+
+
+def test_nothing_is_sent_unless_a_url_is_given(stub: Stub) -> None:
+    assert requested_prompt("jede Sprache", "", "", 5.0) == "jede Sprache"
+    assert not stub.requests
+    assert requested_prompt("jede Sprache", stub.url, "tiny", 5.0) == "she smiles"
+    with pytest.raises(ValueError, match="wants a `rewrite-url`"):
+        requested_prompt("jede Sprache", "", "tiny", 5.0)
 
 
 def test_a_language_model_marks_a_caption(stub: Stub) -> None:
