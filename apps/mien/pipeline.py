@@ -10,7 +10,7 @@ Example:
 """
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -32,7 +32,7 @@ from mien.apps.request import (
     plain_prompt,
 )
 from mien.apps.session import FaceSession
-from mien.apps.splice import relabel, splice
+from mien.apps.splice import distance, relabel, splice
 from mien.apps.threads import on_one_thread, one_thread
 from mien.apps.words import check_words
 from mien.motion import Label, Motion
@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 
 _LOGGER = logging.getLogger(__name__)
 TOKEN_FPS = 25.0
+_WARM_UP = 25  # frames around one that its decoding hears of
 BACKGROUND = (0.93, 0.92, 0.90)
 
 
@@ -285,9 +286,16 @@ def _change(
     text, prompt = words
     is_own = text.split() == clip.text.split()
     indices = tokenize(clip, device=device)
+
+    def misfit(codes: Sequence[int], frame: int) -> float:
+        """How far the decoded face is from what it was where the kept codes begin again."""
+        low, high = max(0, frame - _WARM_UP), min(frame + _WARM_UP, len(codes))
+        both = (tokenizer(device).decode(x[low:high]) for x in (codes, indices))
+        return distance(*(x.slice(frame - 1 - low, min(frame + 2, high) - low) for x in both))
+
     with one_thread():
         edit = language_model(device).regenerate_motion(
-            indices, between, None if is_own else prompt, **sampling
+            indices, between, None if is_own else prompt, misfit=misfit, **sampling
         )
         made = tokenizer(device).decode(edit.indices)
     start = min(round(between[0] * clip.fps), clip.num_frames - 1)

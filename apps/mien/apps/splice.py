@@ -7,10 +7,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from mien.head import Head
 from mien.motion import Label, Motion
 from mien.rotations import rotmat_to_rotvec, rotvec_to_rotmat
 
 BLEND_S = 0.2  # how long the ends of what is put in are bent to meet what is kept
+RADIUS = 1.5  # of the face about the neck, in distances between the pupils
 
 
 def splice(clip: Motion, made: Motion, start: int, stop: int) -> Motion:
@@ -42,6 +44,18 @@ def splice(clip: Motion, made: Motion, start: int, stop: int) -> Motion:
         piece = _bent(track, kept[low:high], start - low, high - stop, clip.fps)
         tracks[name] = torch.cat([kept[:start], piece, kept[stop:]])
     return clip.replace(**tracks)
+
+
+def distance(first: Motion, second: Motion) -> float:
+    """How far two faces are from each other in the mean of their frames and face points.
+
+    Returns:
+        In distances between the pupils; a turn of the head counts by how far it moves the face.
+    """
+    head = Head.default()
+    apart = (head.face_points(first) - head.face_points(second)).norm(dim=-1).mean()
+    turn = rotmat_to_rotvec(first.head_rotmat().mT @ second.head_rotmat()).norm(dim=-1).mean()
+    return float(apart + RADIUS * turn)
 
 
 def relabel(

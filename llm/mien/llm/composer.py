@@ -6,7 +6,7 @@ same coroutine.
 """
 
 import math
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -148,36 +148,10 @@ class FrameWriter:
 
     def write(self, window: Window, codes: list[int], stop: int) -> Steps:
         """Compose what `codes`, which begin with the window, lack up to a frame; append them."""
-        chooser = Chooser(self.seed, self.vocabulary.num_codes)
-        places = torch.arange(self.vocabulary.num_codes)
-        temperature, top_p = self.sampling.temperature, self.sampling.top_p
-
-        def choose(logits: Tensor, frame: int) -> int:
-            return chooser.choose(logits, places, temperature, top_p, (_MOTION, frame))
-
-        yield from self._frames(window, codes, stop, choose)
-
-    def rate(
-        self, window: Window, context: Sequence[int], codes: Sequence[int]
-    ) -> Generator[Step, Tensor, float]:
-        """How well codes go on from the context: their mean log-likelihood, nats a code."""
-        marks: list[float] = []
-        first = window.start + len(context)
-
-        def take(logits: Tensor, frame: int) -> int:
-            code = codes[frame - first]
-            marks.append(float(torch.log_softmax(logits, dim=-1)[code]))
-            return code
-
-        yield from self._frames(window, list(context), first + len(codes), take)
-        return sum(marks) / len(marks)
-
-    def _frames(
-        self, window: Window, codes: list[int], stop: int, pick: Callable[[Tensor, int], int]
-    ) -> Steps:
         start = window.start
         first, last = start // FRAMES_PER_TICK, ticks_of(window.stop / FPS)
         lines = window_lines(window.lines, first, last)
+        chooser = Chooser(self.seed, self.vocabulary.num_codes)
         pending = torch.cat([window.words, self._opening(codes, lines, last - first)])
         is_guided, is_fresh = self.sampling.guidance != 1.0, True
         shadow = self._opening(codes, (), last - first) if is_guided else None
@@ -187,7 +161,7 @@ class FrameWriter:
                 pending = self._with_cues(pending, lines, index)
                 shadow = None if shadow is None else self._with_cues(shadow, (), index)
             hidden = yield Step(pending, shadow, is_fresh)
-            code = pick(self._logits(hidden), frame)
+            code = self._choose_code(hidden, chooser, frame)
             codes.append(code)
             yield Step(code=code)
             pending, is_fresh = self._embed([self.vocabulary.motion_start + code]), False
@@ -202,14 +176,16 @@ class FrameWriter:
     def _with_cues(self, pending: Tensor, lines: Sequence[Line], index: int) -> Tensor:
         return torch.cat([pending, self._embed(self.vocabulary.cue_ids(lines, index))])
 
-    def _logits(self, hidden: Tensor) -> Float[Tensor, " k"]:
-        """Scores of the codes, moved away from those that the motion has without its plan."""
-        ids = torch.arange(self.vocabulary.num_codes) + self.vocabulary.motion_start
+    def _choose_code(self, hidden: Tensor, chooser: Chooser, frame: int) -> int:
+        """Choose by the logits, moved away from those that the motion has without its plan."""
+        codes = torch.arange(self.vocabulary.num_codes)
+        ids = codes + self.vocabulary.motion_start
         logits = self.decoder.logits(hidden[0], ids)
-        if self.sampling.guidance == 1.0:
-            return logits
-        blind = self.decoder.logits(hidden[1], ids)
-        return blind + self.sampling.guidance * (logits - blind)
+        if self.sampling.guidance != 1.0:
+            blind = self.decoder.logits(hidden[1], ids)
+            logits = blind + self.sampling.guidance * (logits - blind)
+        temperature, top_p = self.sampling.temperature, self.sampling.top_p
+        return chooser.choose(logits, codes, temperature, top_p, (_MOTION, frame))
 
     def _embed(self, ids: Sequence[int]) -> Float[Tensor, "n d"]:
         return _embedded(self.decoder, ids)

@@ -1,7 +1,7 @@
 """Changing part of a motion: an interval drawn anew, and how far a change of words reaches."""
 
 import math
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from mien.llm.composer import CONTEXT, WINDOW, FrameWriter, Planner, Step, Window
+from mien.llm.composer import CONTEXT, WINDOW, FrameWriter, Planner, Steps, Window
 from mien.llm.decoder import Decoder
 from mien.llm.drive import run_batch, run_steps
 from mien.llm.plan import (
@@ -29,7 +29,7 @@ from mien.llm.vocabulary import Vocabulary
 if TYPE_CHECKING:
     from mien.llm.model import MotionLanguageModel
 
-FIT_FRAMES = 10  # kept codes behind an interval that its end is judged by
+Misfit = Callable[[Sequence[int], int], float]
 MAX_CANDIDATES = 32
 
 
@@ -109,8 +109,8 @@ class Infill:
     start: int
     stop: int
 
-    def run(self) -> Generator[Step, Tensor, float]:
-        """Compose, then rate: how likely the next kept codes are behind what was composed."""
+    def run(self) -> Steps:
+        """Compose, window by window where the interval is long."""
         codes = list(self.codes[: self.start])
         while len(codes) < self.stop:
             window = self._window(len(codes))
@@ -118,11 +118,6 @@ class Infill:
             kept = len(shown)
             yield from self.writer.write(window, shown, min(window.stop, self.stop))
             codes += shown[kept:]
-        behind = self.codes[self.stop : self.stop + FIT_FRAMES]
-        if not behind:
-            return 0.0
-        window = self._window(len(codes))
-        return (yield from self.writer.rate(window, codes[window.start :], behind))
 
     def _window(self, done: int) -> Window:
         """The whole motion where it fits, else from two seconds before what is to come."""
@@ -138,13 +133,13 @@ class Edit:
     Attributes:
         indices: All codes, 25 a second; those outside of the interval are the old ones.
         score: The plan of the interval, its times in seconds since the motion's start.
-        fits: How well each candidate led to the kept codes behind it: their mean log-likelihood.
-            The best was taken.
+        misfits: How ill each candidate leads to the kept codes behind it, where that was measured.
+            The one of the least was taken.
     """
 
     indices: Int[Tensor, " t"]
     score: str
-    fits: tuple[float, ...]
+    misfits: tuple[float, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -157,6 +152,7 @@ class Editor:
         sampling: How freely to choose.
         seed: Of the plan; candidate i composes by `seed + i`.
         candidates: How many to draw at once, of which the best is taken.
+        misfit: How ill codes go on at a frame; None takes the first candidate.
     """
 
     decoder: Decoder
@@ -164,6 +160,7 @@ class Editor:
     sampling: Sampling
     seed: int
     candidates: int
+    misfit: Misfit | None
 
     def __post_init__(self) -> None:
         if not 1 <= self.candidates <= MAX_CANDIDATES:
@@ -193,11 +190,18 @@ class Editor:
             words = self.decoder.embed(torch.zeros(0, dtype=torch.long))
         else:
             lines = self._plan(lines, words, start, stop)
-        found, fits = self._compose(codes[low:high], lines, words, start, stop)
+        drawn = [
+            [*codes[: interval[0]], *found, *codes[interval[1] :]]
+            for found in self._compose(codes[low:high], lines, words, start, stop)
+        ]
+        misfits: tuple[float, ...] = ()
+        if len(drawn) > 1 and self.misfit is not None:
+            misfits = tuple(self.misfit(each, interval[1]) for each in drawn)
+        best = drawn[misfits.index(min(misfits))] if misfits else drawn[0]
         first, last = _ticks_between(start, stop)
         inside = clip_lines(shift_lines(lines, -first), last - first)
         score = format_lines(shift_lines(inside, first + low // FRAMES_PER_TICK))
-        return Edit(torch.tensor([*codes[:low], *found, *codes[high:]]), score, fits)
+        return Edit(torch.tensor(best), score, misfits)
 
     def _plan(
         self, lines: Sequence[Line], words: Float[Tensor, "w d"], start: int, stop: int
@@ -215,18 +219,16 @@ class Editor:
         words: Float[Tensor, "w d"],
         start: int,
         stop: int,
-    ) -> tuple[list[int], tuple[float, ...]]:
-        """Draw candidates for frames; give all codes with the best in place, and how all fit."""
-        count = self.candidates if stop < len(codes) else 1  # nothing to fit behind the end
+    ) -> list[list[int]]:
+        """Draw candidates for frames."""
+        has_end = stop < len(codes) and self.misfit is not None
+        count = self.candidates if has_end else 1
         jobs = [
             Infill(self._writer(i), words, lines, tuple(codes), start, stop).run()
             for i in range(count)
         ]
         rows = 1 if self.sampling.guidance == 1.0 else 2
-        drawn = run_batch(self.decoder, jobs, rows)
-        fits = tuple(fit for _, fit in drawn)
-        found, _ = drawn[fits.index(max(fits))]
-        return [*codes[:start], *found[: stop - start], *codes[stop:]], fits
+        return [codes for codes, _ in run_batch(self.decoder, jobs, rows)]
 
     def _writer(self, candidate: int) -> FrameWriter:
         return FrameWriter(self.decoder, self.vocabulary, self.sampling, self.seed + candidate)

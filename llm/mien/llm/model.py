@@ -13,7 +13,7 @@ from torch import Tensor
 from mien.llm.composer import Composer
 from mien.llm.decoder import Decoder
 from mien.llm.drive import compose_all, run_batch, run_steps, stream_steps
-from mien.llm.editing import Edit, Editor, frames_between
+from mien.llm.editing import Edit, Editor, Misfit, frames_between
 from mien.llm.plan import (
     FPS,
     FRAMES_PER_TICK,
@@ -236,12 +236,13 @@ class MotionLanguageModel:
         top_p: float = 0.95,
         guidance: float = 2.0,
         candidates: int = 4,
+        misfit: Misfit | None = None,
         score: str | None = None,
     ) -> Edit:
         """Draw an interval of a motion anew; all codes outside of it stay.
 
-        What stands before is context. The codes behind are reached by drawing several candidates:
-        that one is taken under which the model finds the next ten kept codes the likeliest.
+        What stands before is context. What comes behind is known by its plan; to lead there,
+        several candidates are drawn and the one that fits best is taken.
 
         Args:
             indices: Motion codes, 25 a second.
@@ -251,7 +252,8 @@ class MotionLanguageModel:
             temperature: Of the motion.
             top_p: Share of probability to draw the motion from.
             guidance: See `generate_motion`.
-            candidates: How many to draw, up to 32.
+            candidates: How many to draw, up to 32, where there is a `misfit`.
+            misfit: How ill codes go on at a frame, the first kept one behind the interval.
             score: The motion's plan as `generate_motion` gave it; None reads it from the codes.
 
         Raises:
@@ -263,7 +265,7 @@ class MotionLanguageModel:
         words = None if text is None else self._prefix_of(text)
         sampling = Sampling(temperature, top_p, guidance=guidance)
         decoder = self._decoders["text_to_motion"].fork()
-        editor = Editor(decoder, self.vocabulary, sampling, seed, candidates)
+        editor = Editor(decoder, self.vocabulary, sampling, seed, candidates, misfit)
 
         def read(low: int, high: int) -> tuple[Line, ...]:
             if score is None:
