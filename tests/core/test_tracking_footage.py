@@ -204,3 +204,13 @@ def test_a_fetched_file_with_another_hash_is_not_kept(
     with pytest.raises(ValueError, match="cannot be fetched"):
         download_model((tmp_path / "none").as_uri())
     assert not [path for path in (tmp_path / "cache").rglob("*") if path.is_file()]
+
+
+def test_a_video_of_one_frame_is_read(tmp_path: Path) -> None:
+    footage = Footage.open(write(tmp_path / "one.mp4", [0]))
+    assert [frame.shape for frame in footage.frames()] == [(48, 64, 3)]
+
+
+def test_a_video_of_four_thousand_pixels_is_read(tmp_path: Path) -> None:
+    footage = Footage.open(write(tmp_path / "large.mp4", [0, 1], (3840, 2160)))
+    assert [frame.shape for frame in footage.frames()] == [(2160, 3840, 3)] * 2

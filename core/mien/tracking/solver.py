@@ -26,6 +26,7 @@ _STEP = 1e-2  # of numerical slopes, radians
 _FREE = 10.0  # a bound that nothing reaches
 _JAW = ((-0.1, 0.7), (-0.2, 0.2), (-0.2, 0.2))
 _EYE = ((-0.8, 0.8), (-0.9, 0.9), (-0.2, 0.2))
+_EYES_AT, _SURE = (NUM_EXPR + 3, NUM_EXPR + 6), 0.005  # columns; radians
 _RATES = [10.0] * NUM_EXPR + [6.0, 0.6, 0.6] + [6.0, 6.0, 0.6] * 2  # a second
 
 
@@ -57,6 +58,14 @@ class Prior:
 
     mean: Float[Tensor, "t 52"]
     spread: Float[Tensor, "52"]
+
+    def looking(self, gaze: Float[Tensor, "t 2"]) -> "Prior":
+        """The same of a face that surely looks there with both eyes; yaw and pitch, radians."""
+        mean, spread = self.mean.clone(), self.spread.clone()
+        for eye in _EYES_AT:
+            mean[:, [eye + 1, eye]] = gaze
+        spread[_EYES_AT[0] :] = _SURE
+        return Prior(mean, spread)
 
 
 @dataclass(frozen=True, eq=False)

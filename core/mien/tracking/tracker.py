@@ -13,6 +13,7 @@ from mien.arkit import EXPR_NAMES
 from mien.motion import Label, Motion
 from mien.rotations import quat_to_rotvec, rotmat_to_quat, rotvec_to_quat
 from mien.tracking.expectation import expect, resting_frames
+from mien.tracking.gaze import IRISES, find_gaze
 from mien.tracking.landmark_points import LandmarkPoints
 from mien.tracking.landmarker import Face, FaceLandmarker
 from mien.tracking.person import Person
@@ -28,12 +29,13 @@ from mien.tracking.solver import (
     place,
 )
 
-__all__ = ["LOST", "MAX_GAP_S", "Tracking", "track", "track_sightings"]
+__all__ = ["LOST", "MAX_GAP_S", "Tracking", "read_landmarks", "track", "track_sightings"]
 
 MAX_GAP_S = 0.5
 LOST = "face not seen"
 _ROUNDS = 3  # person and face in turn
 _SPREAD_FLOOR = 0.02
+_IRIS_WEIGHT = 1e-3  # gaze is found apart, and irises say nothing else
 _LIDS = [i for i, name in enumerate(EXPR_NAMES) if name.startswith(("eyeBlink", "eyeWide"))]
 _BLINKS = [EXPR_NAMES.index(f"eyeBlink{side}") for side in ("Left", "Right")]
 # What a found blink x is in truth, x (a + b x): least squares on eight films of known motion, in
@@ -106,18 +108,25 @@ def solve(
 ) -> tuple[Placed, Person]:
     """The person, and what the face does in every frame that shows it."""
     settings = settings or Settings()
-    landmarks, weights = _normalized(faces)
-    prior = expect(torch.from_numpy(np.stack([face.scores for face in faces])).float())
-    person = _person(landmarks, weights, prior, faces, settings)
+    landmarks, weights, scores, person = read_landmarks(faces, settings)
+    prior = expect(scores).looking(find_gaze(landmarks, weights, person, scores, fps))
     solver = Solver(person, landmarks, weights, prior, fps, settings)
     return solver.solve(place(landmarks, person.neutral, weights)), person
 
 
-def _person(
-    landmarks: Tensor, weights: Tensor, prior: Prior, faces: list[Face], settings: Settings
-) -> Person:
-    """Whose face it is, from the frames in which it does least."""
+def read_landmarks(
+    faces: list[Face], settings: Settings | None = None
+) -> tuple[Float[Tensor, "t k 3"], Float[Tensor, " k"], Float[Tensor, "t 52"], Person]:
+    """Landmarks and their weights as `Solver` takes them, scores, and whose face it is."""
+    landmarks, weights = _normalized(faces)
     scores = torch.from_numpy(np.stack([face.scores for face in faces])).float()
+    person = _person(landmarks, weights, scores, settings or Settings())
+    return landmarks, weights, scores, person
+
+
+def _person(landmarks: Tensor, weights: Tensor, scores: Tensor, settings: Settings) -> Person:
+    """Whose face it is, from the frames in which it does least."""
+    prior = expect(scores)
     resting = resting_frames(scores)
     still = Prior(prior.mean[resting], prior.spread * 0.01)
     still_settings = Settings(settings.noise, settings.depth, smooth=0.0, num_iterations=2)
@@ -137,6 +146,7 @@ def _normalized(faces: list[Face]) -> tuple[Float[Tensor, "t k 3"], Float[Tensor
     spread = LandmarkPoints.shipped().spread
     weights = 1 / (spread**2 + _SPREAD_FLOOR**2)
     weights = weights / weights.mean()
+    weights[IRISES] *= _IRIS_WEIGHT
     near = place(landmarks, Person.average().neutral, weights)
     scale = near.log_scale.exp()[:, None, None]
     return (landmarks - near.shift[:, None]) / scale, weights
