@@ -87,12 +87,17 @@ def test_turning_the_world_and_the_camera_together_changes_nothing() -> None:
 def test_gradients_agree_with_finite_differences() -> None:
     pair = Gaussians.concatenate([dot((0.01, 0, 1), 0.02, 0.7, 0.3), dot((0, 0, 1.2), 0.03, 0.5)])
     camera = straight(5, 4)
+    turned = torch.tensor([[0.9, 0.1, -0.2, 0.3], [1.1, -0.3, 0.2, 0.1]]).double()
+    stretched = pair.scales * torch.tensor([1.0, 0.6, 1.4]).double()
 
-    def draw_with(means: Tensor, scales: Tensor, opacities: Tensor, colors: Tensor) -> Tensor:
-        return draw(Gaussians(means, pair.quats, scales, opacities, colors), camera)[0]
+    def draw_with(*parts: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        shell = Gaussians(*parts[:4], pair.colors)
+        return reference.draw(shell, camera, (0.1, 0.2, 0.3), parts[4])
 
+    harmonics = torch.linspace(-2, 2, 2 * 4 * 3).sin().double().reshape(2, 4, 3)
     leaves = [
-        t.clone().requires_grad_() for t in (pair.means, pair.scales, pair.opacities, pair.colors)
+        t.clone().requires_grad_()
+        for t in (pair.means, turned, stretched, pair.opacities, harmonics)
     ]
     assert torch.autograd.gradcheck(draw_with, leaves)
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from mien.avatar import reference
 from mien.avatar.gaussians import Gaussians
 from mien.avatar.phantom import phantom
-from mien.avatar.render import Image, _render_gsplat, render, render_frames
+from mien.avatar.render import Image, _render_gsplat, render, render_cameras, render_frames
 from mien.camera import Camera
 
 CAMERA = Camera.portrait(70, 55, yaw=-0.3)
@@ -112,13 +112,53 @@ def test_inputs_may_be_views_and_doubles_and_stay_unchanged() -> None:
     torch.testing.assert_close(shell.means, before, rtol=0, atol=0)
 
 
-def test_a_cpu_gives_no_gradients_and_says_so() -> None:
+def around(count: int) -> list[Camera]:
+    return [Camera.portrait(50, 37, yaw=0.4 * k - 0.5, pitch=0.1 * k) for k in range(count)]
+
+
+@pytest.mark.parametrize("num_threads", [1, 2])
+def test_many_cameras_are_the_cameras_one_by_one(num_threads: int) -> None:
+    shell, cameras, color = phantom(500), around(3), (0.2, 0.5, 0.9)
+    together = render_cameras(shell, cameras, color, with_depth=True, num_threads=num_threads)
+    assert together.depth is not None and together.image.shape == (3, 37, 50, 3)
+    for k, camera in enumerate(cameras):
+        one = render(shell, camera, color, with_depth=True)
+        assert_same(Image(together.image[k], together.alpha[k]), one)
+        torch.testing.assert_close(together.depth[k], one.depth, rtol=0, atol=0)
+
+
+def test_harmonics_of_many_cameras_are_those_of_each() -> None:
+    shell, cameras = phantom(200), around(2)
+    harmonics = torch.linspace(-3, 3, 200 * 9 * 3).sin().reshape(200, 9, 3)
+    together = render_cameras(shell, cameras, harmonics=harmonics)
+    for k, camera in enumerate(cameras):
+        exact = reference.draw(shell, camera, harmonics=harmonics)
+        torch.testing.assert_close(together.image[k], exact[0], rtol=0, atol=1e-5)
+        one = render(shell, camera, harmonics=harmonics)
+        assert_same(Image(together.image[k], together.alpha[k]), one)
+
+
+def test_cameras_of_no_or_several_sizes_are_refused() -> None:
+    with pytest.raises(ValueError, match="one or more of one size, got none"):
+        render_cameras(phantom(5), [])
+    with pytest.raises(ValueError, match="of one size, got 50x37, 70x55"):
+        render_cameras(phantom(5), [CAMERA, *around(1)])
+
+
+def test_harmonics_of_no_degree_are_refused(refuses: Any) -> None:
+    with refuses("`harmonics` must be .5, K, 3. with K = 1, 4, 9 or 16"):
+        render(phantom(5), CAMERA, harmonics=torch.zeros(5, 5, 3))
+    with refuses("got .4, 4, 3."):
+        render(phantom(5), CAMERA, harmonics=torch.zeros(4, 4, 3))
+
+
+def test_frames_keep_the_mode_of_gradients_of_who_asks() -> None:
     shell = phantom(10)
     shell.colors.requires_grad_()
-    with pytest.raises(ValueError, match="must not require gradients on a CPU"):
-        render(shell, CAMERA)
-    with torch.no_grad():
-        assert float(render(shell, CAMERA).alpha.max()) > 0
+    for mode in (True, False):
+        with torch.set_grad_enabled(mode):
+            drawn = list(render_frames([shell] * 2, CAMERA, num_threads=2))
+        assert [image.image.requires_grad for image in drawn] == [mode, mode]
 
 
 def test_no_threads_and_other_devices_are_refused() -> None:
@@ -144,26 +184,29 @@ def test_gsplat_is_called_for_the_same_picture(monkeypatch: pytest.MonkeyPatch) 
         given = call.arguments
         assert given["rasterize_mode"] == "classic" and given["render_mode"] == "RGB+ED"
         assert (given["eps2d"], given["near_plane"]) == (reference.BLUR, reference.NEAR)
-        shell = Gaussians(
-            *(given[name] for name in ("means", "quats", "scales", "opacities", "colors"))
-        )
-        camera = Camera(given["viewmats"][0], given["Ks"][0], given["width"], given["height"])
-        depths = reference.project(shell, camera).depths
-        features = torch.cat([shell.colors, depths[:, None]], -1)
-        drawn, alpha = reference.rasterize(shell, camera, features)
-        drawn[..., :3] += (1 - alpha)[..., None] * given["backgrounds"][0]
-        drawn[..., 3] /= alpha.clamp(min=1e-10)
-        return drawn[None], alpha[None, ..., None], {}
+        parts = [given[name] for name in ("means", "quats", "scales", "opacities")]
+        shell = Gaussians(*parts, given["means"] if given["sh_degree"] else given["colors"])
+        views = zip(given["viewmats"], given["Ks"], given["backgrounds"], strict=True)
+        drawn = []
+        for view, intrinsics, background in views:
+            camera = Camera(view, intrinsics, given["width"], given["height"])
+            degree = given["sh_degree"]
+            assert degree is None or given["colors"].shape[1] == (degree + 1) ** 2
+            harmonics = None if degree is None else given["colors"]
+            drawn.append(reference.draw(shell, camera, tuple(background.tolist()), harmonics))
+        image, alpha, depth = (torch.stack(parts) for parts in zip(*drawn, strict=True))
+        return torch.cat([image, depth[..., None]], -1), alpha[..., None], {}
 
     monkeypatch.setattr(gsplat, "rasterization", rasterization)
-    shell, color = phantom(300), (0.2, 0.5, 0.9)
-    theirs = _render_gsplat(shell, CAMERA, color, True)
-    ours = render(shell, CAMERA, color, with_depth=True)
-    torch.testing.assert_close(theirs.image, ours.image, rtol=0, atol=1e-4)
-    torch.testing.assert_close(theirs.alpha, ours.alpha, rtol=0, atol=1e-4)
-    assert theirs.depth is not None and ours.depth is not None
-    solid = ours.alpha > 0.1
-    torch.testing.assert_close(theirs.depth[solid], ours.depth[solid], rtol=1e-3, atol=0)
+    shell, color, cameras = phantom(150), (0.2, 0.5, 0.9), around(2)
+    for harmonics in (None, torch.linspace(-3, 3, 150 * 4 * 3).sin().reshape(150, 4, 3)):
+        theirs = _render_gsplat(shell, cameras, color, harmonics, True)
+        ours = render_cameras(shell, cameras, color, harmonics=harmonics, with_depth=True)
+        torch.testing.assert_close(theirs.image, ours.image, rtol=0, atol=1e-4)
+        torch.testing.assert_close(theirs.alpha, ours.alpha, rtol=0, atol=1e-4)
+        assert theirs.depth is not None and ours.depth is not None
+        solid = ours.alpha > 0.1
+        torch.testing.assert_close(theirs.depth[solid], ours.depth[solid], rtol=1e-3, atol=0)
 
 
 @pytest.mark.gpu
@@ -180,3 +223,20 @@ def test_gsplat_draws_what_the_kernels_draw() -> None:
         assert float(difference.mean()) <= 1e-5
     solid = ours.alpha > 0.5
     torch.testing.assert_close(ours.depth[solid], theirs.depth.cpu()[solid], rtol=1e-3, atol=0)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_gsplat_gives_the_gradients_that_the_kernels_give() -> None:
+    found = []
+    for device in ("cpu", "cuda"):
+        shell = phantom(500).to(device)
+        leaves = [value.requires_grad_() for value in vars(shell).values()]
+        cameras = [camera.to(device) for camera in around(2)]
+        drawn = render_cameras(shell, cameras, (0.2, 0.5, 0.9))
+        weights = torch.linspace(0, 9, drawn.image.numel()).sin().view_as(drawn.image)
+        (drawn.image * weights.to(device)).sum().backward()  # type: ignore[no-untyped-call]
+        found.append([leaf.grad.cpu() for leaf in leaves if leaf.grad is not None])
+    for ours, theirs in zip(*found, strict=True):
+        difference = (ours - theirs).abs().max() / ours.abs().max()
+        assert float(difference) < 1e-2

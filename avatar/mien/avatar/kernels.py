@@ -1,8 +1,9 @@
-"""Compiled CPU kernels that put Gaussians on the image: project and blend.
+"""Compiled CPU kernels that put Gaussians on the images of cameras: project and blend.
 
 Every kernel runs on one thread without the GIL and takes a share of the work, so plain Python
 threads run them side by side (no threading layer, safe to call from a server's threads). The
-results do not depend on the shares. `mien.avatar.reference` says in torch what they compute.
+results do not depend on the shares. `mien.avatar.reference` says in torch what they compute;
+`mien.avatar.gradients` goes the same way back.
 
 A Gaussian on the image plane is a row of `splats [N, 12]`, float32:
     0, 1   center x, y                       px
@@ -11,6 +12,11 @@ A Gaussian on the image plane is a row of `splats [N, 12]`, float32:
     6-8    color
     9, 10  first row it reaches, first row after
     11     -1 / (2 a): along a row, alpha peaks at dx = slot 11 * b * dy
+
+A camera is a row of `views [C, 4, 4]`, world to camera, and of `lenses [C, 8]`, float64:
+    0-3    fx, fy, cx, cy                    px
+    4, 5   least and greatest u = x / z to which the projection is linearized
+    6, 7   the same of v = y / z
 """
 
 import math
@@ -34,21 +40,51 @@ _LOG2_E = math.log2(math.e)
 
 
 @njit(inline="always")
-def _covariance(quats: Any, scales: Any, i: int, x_row: Any, y_row: Any) -> Any:
-    """Gives xx, xy, yy of the projected and blurred covariance; rows are those of J R_view."""
+def _axes(quats: Any, i: int) -> Any:
+    """Gives the Gaussian's own axes in the world: the columns of its rotation matrix."""
     w, x = np.float64(quats[i, 0]), np.float64(quats[i, 1])
     y, z = np.float64(quats[i, 2]), np.float64(quats[i, 3])
     k = 2.0 / max(w * w + x * x + y * y + z * z, 1e-24)
-    axes = (
+    return (
         (1.0 - k * (y * y + z * z), k * (x * y + w * z), k * (x * z - w * y)),
         (k * (x * y - w * z), 1.0 - k * (x * x + z * z), k * (y * z + w * x)),
         (k * (x * z + w * y), k * (y * z - w * x), 1.0 - k * (x * x + y * y)),
     )
+
+
+@njit(inline="always")
+def _to_camera(means: Any, i: int, views: Any, camera: int) -> Any:
+    """Gives the center in a camera's axes."""
+    px, py, pz = np.float64(means[i, 0]), np.float64(means[i, 1]), np.float64(means[i, 2])
+    x = views[camera, 0, 0] * px + views[camera, 0, 1] * py + views[camera, 0, 2] * pz
+    y = views[camera, 1, 0] * px + views[camera, 1, 1] * py + views[camera, 1, 2] * pz
+    z = views[camera, 2, 0] * px + views[camera, 2, 1] * py + views[camera, 2, 2] * pz
+    return x + views[camera, 0, 3], y + views[camera, 1, 3], z + views[camera, 2, 3]
+
+
+@njit(inline="always")
+def _image_row(views: Any, camera: int, row: int, gain: float, ray: float) -> Any:
+    """Gives one row of J R_view: what a step in the world does to a pixel's x or y."""
+    view = views[camera]
+    return (
+        gain * (view[row, 0] - ray * view[2, 0]),
+        gain * (view[row, 1] - ray * view[2, 1]),
+        gain * (view[row, 2] - ray * view[2, 2]),
+    )
+
+
+@njit(inline="always")
+def _along(row: Any, axis: Any) -> Any:
+    return row[0] * axis[0] + row[1] * axis[1] + row[2] * axis[2]
+
+
+@njit(inline="always")
+def _covariance(axes: Any, scales: Any, i: int, x_row: Any, y_row: Any) -> Any:
+    """Gives xx, xy, yy of the projected and blurred covariance; rows are those of J R_view."""
     xx, xy, yy = BLUR, 0.0, BLUR
     for n in range(3):
-        scale, axis = np.float64(scales[i, n]), axes[n]
-        along_x = (x_row[0] * axis[0] + x_row[1] * axis[1] + x_row[2] * axis[2]) * scale
-        along_y = (y_row[0] * axis[0] + y_row[1] * axis[1] + y_row[2] * axis[2]) * scale
+        scale = np.float64(scales[i, n])
+        along_x, along_y = _along(x_row, axes[n]) * scale, _along(y_row, axes[n]) * scale
         xx += along_x * along_x
         xy += along_x * along_y
         yy += along_y * along_y
@@ -67,58 +103,54 @@ def _reach(center: float, radius: float, size: int) -> Any:
 
 
 @kernel(
-    "void(f4[:,::1], f4[:,::1], f4[:,::1], f4[::1], f4[:,::1], f8[:,::1], f8[:,::1],"
-    "i8, i8, i8, i8, f4[:,::1], u4[::1], i4[:,::1])"
+    "void(f4[:,::1], f4[:,::1], f4[:,::1], f4[::1], f4[:,:,::1], f8[:,:,::1], f8[:,::1],"
+    "i8, i8, i8, i8, f4[:,:,::1], u4[:,::1], i4[:,:,::1])"
 )
 def project(
-    means: Any, quats: Any, scales: Any, opacities: Any, colors: Any, view: Any, intrinsics: Any,
+    means: Any, quats: Any, scales: Any, opacities: Any, colors: Any, views: Any, lenses: Any,
     width: int, height: int, start: int, stop: int, splats: Any, keys: Any, rects: Any,
 ) -> None:  # fmt: skip
-    """Projects Gaussians `start` to `stop` as `reference.project` does.
+    """Projects Gaussians `start` to `stop` into every camera as `reference.project` does.
 
-    The first five arguments are as in `Gaussians`; `view [4, 4]` is world to camera.
-    Fills rows of `splats`; of `keys [N]` with the bits of the float32 depth (they sort as it
-    does) or `HIDDEN`; of `rects [N, 4]` with the first and after-last tile in x, then in y.
+    The first four arguments are as in `Gaussians`; `colors` are [C, N, 3], or [1, N, 3] for all
+    cameras. Fills rows of `splats [C, N, 12]`; of `keys [C, N]` with the bits of the float32
+    depth (they sort as it does) or `HIDDEN`; of `rects [C, N, 4]` with the first and after-last
+    tile in x, then in y.
     """
-    fx, fy, cx, cy = intrinsics[0, 0], intrinsics[1, 1], intrinsics[0, 2], intrinsics[1, 2]
-    low_u, high_u = -(cx + 0.15 * width) / fx, (1.15 * width - cx) / fx
-    low_v, high_v = -(cy + 0.15 * height) / fy, (1.15 * height - cy) / fy
-    r0 = (view[0, 0], view[0, 1], view[0, 2])
-    r1 = (view[1, 0], view[1, 1], view[1, 2])
-    r2 = (view[2, 0], view[2, 1], view[2, 2])
     for i in range(start, stop):
-        keys[i] = HIDDEN
-        px, py, pz = np.float64(means[i, 0]), np.float64(means[i, 1]), np.float64(means[i, 2])
-        z = r2[0] * px + r2[1] * py + r2[2] * pz + view[2, 3]
         opacity = np.float64(opacities[i])
-        if z < NEAR or opacity < ALPHA_MIN:
-            continue
-        u = (r0[0] * px + r0[1] * py + r0[2] * pz + view[0, 3]) / z
-        v = (r1[0] * px + r1[1] * py + r1[2] * pz + view[1, 3]) / z
-        center_x, center_y = fx * u + cx, fy * v + cy
-        u, v = min(max(u, low_u), high_u), min(max(v, low_v), high_v)
-        gx, gy = fx / z, fy / z
-        x_row = (gx * (r0[0] - u * r2[0]), gx * (r0[1] - u * r2[1]), gx * (r0[2] - u * r2[2]))
-        y_row = (gy * (r1[0] - v * r2[0]), gy * (r1[1] - v * r2[1]), gy * (r1[2] - v * r2[2]))
-        xx, xy, yy = _covariance(quats, scales, i, x_row, y_row)
-        log_opacity = math.log(opacity)
-        fading = max(log_opacity - _LOG_ALPHA_MIN, 0.0)
-        radius = math.sqrt(2.0 * fading)  # in standard deviations, to where alpha ends
-        left, right = _reach(center_x, radius * math.sqrt(xx), width)
-        top, bottom = _reach(center_y, radius * math.sqrt(yy), height)
-        if left >= right or top >= bottom:
-            continue
-        keys[i] = _F(z).view(np.uint32)
-        rects[i, 0], rects[i, 1] = left // TILE, (right - 1) // TILE + 1
-        rects[i, 2], rects[i, 3] = top // TILE, (bottom - 1) // TILE + 1
-        log_inverse = _LOG2_E / (xx * yy - xy * xy)
-        splats[i, 0], splats[i, 1] = center_x, center_y
-        splats[i, 2], splats[i, 4] = -0.5 * yy * log_inverse, -0.5 * xx * log_inverse
-        splats[i, 3] = xy * log_inverse
-        splats[i, 5] = log_opacity * _LOG2_E
-        splats[i, 6], splats[i, 7], splats[i, 8] = colors[i, 0], colors[i, 1], colors[i, 2]
-        splats[i, 9], splats[i, 10] = top, bottom
-        splats[i, 11] = 1.0 / (yy * log_inverse)
+        axes = _axes(quats, i)
+        for camera in range(views.shape[0]):
+            keys[camera, i] = HIDDEN
+            x, y, z = _to_camera(means, i, views, camera)
+            if z < NEAR or opacity < ALPHA_MIN:
+                continue
+            lens, splat, rect = lenses[camera], splats[camera, i], rects[camera, i]
+            u, v = x / z, y / z
+            center_x, center_y = lens[0] * u + lens[2], lens[1] * v + lens[3]
+            u, v = min(max(u, lens[4]), lens[5]), min(max(v, lens[6]), lens[7])
+            x_row = _image_row(views, camera, 0, lens[0] / z, u)
+            y_row = _image_row(views, camera, 1, lens[1] / z, v)
+            xx, xy, yy = _covariance(axes, scales, i, x_row, y_row)
+            log_opacity = math.log(opacity)
+            fading = max(log_opacity - _LOG_ALPHA_MIN, 0.0)
+            radius = math.sqrt(2.0 * fading)  # in standard deviations, to where alpha ends
+            left, right = _reach(center_x, radius * math.sqrt(xx), width)
+            top, bottom = _reach(center_y, radius * math.sqrt(yy), height)
+            if left >= right or top >= bottom:
+                continue
+            keys[camera, i] = _F(z).view(np.uint32)
+            rect[0], rect[1] = left // TILE, (right - 1) // TILE + 1
+            rect[2], rect[3] = top // TILE, (bottom - 1) // TILE + 1
+            log_inverse = _LOG2_E / (xx * yy - xy * xy)
+            splat[0], splat[1] = center_x, center_y
+            splat[2], splat[4] = -0.5 * yy * log_inverse, -0.5 * xx * log_inverse
+            splat[3] = xy * log_inverse
+            splat[5] = log_opacity * _LOG2_E
+            for channel in range(3):
+                splat[6 + channel] = colors[min(camera, colors.shape[0] - 1), i, channel]
+            splat[9], splat[10] = top, bottom
+            splat[11] = 1.0 / (yy * log_inverse)
 
 
 @njit(inline="always")
@@ -137,6 +169,12 @@ def _exp2(power: Any) -> Any:
 
 
 @njit(inline="always")
+def _alpha(level: Any, slope: Any, a: Any, x: Any) -> Any:
+    """Gives alpha at `x` from the center, along a row where log2 alpha is quadratic in x."""
+    return min(_exp2(max(level + x * (slope + a * x), _F(-20.0))), _F(ALPHA_MAX))
+
+
+@njit(inline="always")
 def _blend_row(
     pixels: Any, row: Any, level: Any, slope: Any, a: Any, dx: Any, red: Any, green: Any, blue: Any
 ) -> None:
@@ -147,8 +185,7 @@ def _blend_row(
     """
     for column in range(_U(TILE)):
         at = row + column
-        x = dx + _F(np.int32(column))
-        alpha = min(_exp2(max(level + x * (slope + a * x), _F(-20.0))), _F(ALPHA_MAX))
+        alpha = _alpha(level, slope, a, dx + _F(np.int32(column)))
         through = pixels[at]
         behind = through - through * alpha
         is_drawn = alpha >= _F(ALPHA_MIN)
@@ -161,6 +198,32 @@ def _blend_row(
 
 
 @njit(inline="always")
+def _keep_row(pixels: Any, row: Any) -> None:
+    """Notes a row's transmittance before a Gaussian, for `_blend_depth`."""
+    for column in range(_U(TILE)):
+        pixels[_U(5 * _PIXELS) + column] = pixels[row + column]
+
+
+@njit(inline="always")
+def _blend_depth(pixels: Any, row: Any, depth: Any) -> None:
+    """Adds a depth by the weight that the colors had: what the transmittance fell by."""
+    for column in range(_U(TILE)):
+        fell = abs(pixels[_U(5 * _PIXELS) + column]) - abs(pixels[row + column])
+        pixels[row + column + _U(4 * _PIXELS)] += fell * depth
+
+
+@njit(inline="always")
+def _row_of(splats: Any, i: Any, x0: int, y: int) -> Any:
+    """Gives log2 alpha along row `y`: level, slope, the first pixel's x, and whether it shows."""
+    a, dy = splats[i, 2], _F(y) + _F(0.5) - splats[i, 1]
+    slope, level = splats[i, 3] * dy, splats[i, 5] + splats[i, 4] * dy * dy
+    first_x = _F(x0) + _F(0.5) - splats[i, 0]
+    peak = min(max(splats[i, 11] * slope, first_x), first_x + _F(TILE - 1))
+    shows = level + peak * (slope + a * peak) >= _LOG2_ALPHA_MIN - _F(1e-4)
+    return level, slope, first_x, shows
+
+
+@njit(inline="always")
 def _is_finished(pixels: Any) -> Any:
     most = _F(-1.0)
     for at in range(_U(_PIXELS)):
@@ -169,25 +232,37 @@ def _is_finished(pixels: Any) -> Any:
 
 
 @njit(inline="always")
-def _write_tile(pixels: Any, y0: int, x0: int, background: Any, image: Any, alpha: Any) -> None:
+def _write_tile(
+    pixels: Any, y0: int, x0: int, background: Any, image: Any, alpha: Any, depth: Any
+) -> None:
     for y in range(min(TILE, alpha.shape[0] - y0)):
         for x in range(min(TILE, alpha.shape[1] - x0)):
             at = _U(y * TILE + x)
             through = abs(pixels[at])
-            alpha[y0 + y, x0 + x] = _F(1.0) - through
+            cover = _F(1.0) - through
+            alpha[y0 + y, x0 + x] = cover
             for channel in range(3):
                 color = pixels[at + _U((channel + 1) * _PIXELS)]
                 image[y0 + y, x0 + x, channel] = color + through * background[channel]
+            if depth.shape[0] > 0:
+                depth[y0 + y, x0 + x] = pixels[at + _U(4 * _PIXELS)] / max(cover, _F(1e-10))
 
 
-@kernel("void(f4[:,::1], i8[::1], i4[::1], i8, i8, f4[::1], f4[:,:,::1], f4[:,::1])")
+@kernel(
+    "void(f4[:,::1], f4[::1], i8[::1], i4[::1], i8, i8, f4[::1], f4[:,:,::1], f4[:,::1],f4[:,::1])"
+)
 def blend(
-    splats: Any, starts: Any, entries: Any, first: int, step: int,
-    background: Any, image: Any, alpha: Any,
+    splats: Any, depths: Any, starts: Any, entries: Any, first: int, step: int,
+    background: Any, image: Any, alpha: Any, depth: Any,
 ) -> None:  # fmt: skip
-    """Draws tiles `first`, `first + step`, ... into `image [H, W, 3]` and `alpha [H, W]`."""
+    """Draws tiles `first`, `first + step`, ... of one camera.
+
+    Fills `image [H, W, 3]`, `alpha [H, W]`, and `depth [H, W]` with the mean of `depths [N]`
+    by weight, unless it is empty.
+    """
     tiles_x = (alpha.shape[1] + TILE - 1) // TILE
-    pixels = np.empty(4 * _PIXELS, np.float32)
+    with_depth = depth.shape[0] > 0
+    pixels = np.empty(5 * _PIXELS + TILE, np.float32)
     for tile in range(first, starts.shape[0] - 1, step):
         tile_y = tile // tiles_x
         y0, x0 = tile_y * TILE, (tile - tile_y * tiles_x) * TILE
@@ -195,17 +270,17 @@ def blend(
         pixels[_PIXELS:] = _F(0.0)
         for entry in range(starts[tile], starts[tile + 1]):
             i = _U(entries[entry])
-            a, b, c, level = splats[i, 2], splats[i, 3], splats[i, 4], splats[i, 5]
-            red, green, blue = splats[i, 6], splats[i, 7], splats[i, 8]
-            first_dx = _F(x0) + _F(0.5) - splats[i, 0]
+            a, red, green, blue = splats[i, 2], splats[i, 6], splats[i, 7], splats[i, 8]
             top, bottom = int(splats[i, 9]), int(splats[i, 10])
             for y in range(max(top, y0), min(bottom, y0 + TILE)):
-                dy = _F(y) + _F(0.5) - splats[i, 1]
-                slope, row_level = b * dy, level + c * dy * dy
-                peak = min(max(splats[i, 11] * slope, first_dx), first_dx + _F(TILE - 1))
-                if row_level + peak * (slope + a * peak) >= _LOG2_ALPHA_MIN - _F(1e-4):
+                level, slope, first_x, shows = _row_of(splats, i, x0, y)
+                if shows:
                     row = _U((y - y0) * TILE)
-                    _blend_row(pixels, row, row_level, slope, a, first_dx, red, green, blue)
+                    if with_depth:
+                        _keep_row(pixels, row)
+                    _blend_row(pixels, row, level, slope, a, first_x, red, green, blue)
+                    if with_depth:
+                        _blend_depth(pixels, row, depths[i])
             if (entry - starts[tile]) % 16 == 15 and _is_finished(pixels):
                 break
-        _write_tile(pixels, y0, x0, background, image, alpha)
+        _write_tile(pixels, y0, x0, background, image, alpha, depth)

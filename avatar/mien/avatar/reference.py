@@ -8,6 +8,7 @@ Source:
     doi:10.1145/3592433); gsplat 1.5.3, `RasterizeToPixels3DGSFwd.cu` for the thresholds.
 """
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -77,26 +78,35 @@ def project(gaussians: Gaussians, camera: Camera) -> Projected:
 def rasterize(
     gaussians: Gaussians, camera: Camera, features: Float[Tensor, "n c"]
 ) -> tuple[Float[Tensor, "h w c"], Float[Tensor, "h w"]]:
-    """Blends `features` front to back.
+    """Projects Gaussians and blends `features` front to back.
 
     Returns:
         The blended features over black, and alpha (one minus what shines through).
     """
-    means2d, conics, depths = project(gaussians, camera)
-    like = gaussians.means
-    rows = torch.arange(camera.height).to(like) + 0.5
-    columns = torch.arange(camera.width).to(like) + 0.5
-    blended = like.new_zeros(camera.height, camera.width, features.shape[1])
-    through = like.new_ones(camera.height, camera.width)
+    projected = project(gaussians, camera)
+    return blend(projected, gaussians.opacities, features, camera.width, camera.height)
+
+
+def blend(
+    projected: Projected,
+    opacities: Float[Tensor, " n"],
+    features: Float[Tensor, "n c"],
+    width: int,
+    height: int,
+) -> tuple[Float[Tensor, "h w c"], Float[Tensor, "h w"]]:
+    """Blends `features` of projected Gaussians front to back, as `rasterize`."""
+    means2d, conics, depths = projected
+    rows = torch.arange(height).to(means2d) + 0.5
+    columns = torch.arange(width).to(means2d) + 0.5
+    blended = means2d.new_zeros(height, width, features.shape[1])
+    through = means2d.new_ones(height, width)
     finished = torch.zeros_like(through, dtype=torch.bool)
     for i in torch.argsort(depths, stable=True).tolist():
         if depths[i] < NEAR:
             continue
         dx, dy = columns[None, :] - means2d[i, 0], rows[:, None] - means2d[i, 1]
         (a, b), (_, c) = conics[i]
-        alpha = gaussians.opacities[i] * torch.exp(
-            -0.5 * (a * dx * dx + c * dy * dy) - b * dx * dy
-        )
+        alpha = opacities[i] * torch.exp(-0.5 * (a * dx * dx + c * dy * dy) - b * dx * dy)
         alpha = alpha.clamp(max=ALPHA_MAX)
         drawn = (alpha >= ALPHA_MIN) & ~finished
         finished |= drawn & (through * (1 - alpha) <= TRANSMITTANCE_MIN)
@@ -104,3 +114,42 @@ def rasterize(
         blended = blended + weight[..., None] * features[i]
         through = through - weight
     return blended, 1 - through
+
+
+def draw(
+    gaussians: Gaussians,
+    camera: Camera,
+    background: tuple[float, float, float] = (0.0, 0.0, 0.0),
+    harmonics: Float[Tensor, "n k 3"] | None = None,
+) -> tuple[Float[Tensor, "h w 3"], Float[Tensor, "h w"], Float[Tensor, "h w"]]:
+    """Draws image, alpha and depth as `mien.avatar.render` does, differentiable in any dtype."""
+    colors = gaussians.colors if harmonics is None else _seen(gaussians, camera, harmonics)
+    depths = project(gaussians, camera).depths[:, None]
+    blended, alpha = rasterize(gaussians, camera, torch.cat([colors, depths], -1))
+    behind = (1 - alpha)[..., None] * blended.new_tensor(background)
+    return blended[..., :3] + behind, alpha, blended[..., 3] / alpha.clamp(min=1e-10)
+
+
+def _seen(gaussians: Gaussians, camera: Camera, harmonics: Tensor) -> Tensor:
+    eye = torch.linalg.inv(camera.viewmat.double())[:3, 3].to(gaussians.means)
+    return (spherical_harmonics(harmonics, gaussians.means - eye) + 0.5).clamp_min(0)
+
+
+def spherical_harmonics(
+    coefficients: Float[Tensor, "n k 3"], directions: Float[Tensor, "n 3"]
+) -> Float[Tensor, "n 3"]:
+    """Sums real spherical harmonics of degree 0 to 3 (K = 1, 4, 9 or 16) toward `directions`."""
+    x, y, z = torch.nn.functional.normalize(directions, dim=-1).unbind(-1)
+    ring, flat = 5 * z * z - 1, x * x - y * y
+    bases = [
+        *(torch.ones_like(x) / 2, -y, z, -x),
+        *(2 * x * y, -2 * y * z, 3 * z * z - 1, -2 * x * z, flat),
+        *(-y * (3 * x * x - y * y), 2 * x * y * z, -y * ring, z * (5 * z * z - 3)),
+        *(-x * ring, z * flat, -x * (x * x - 3 * y * y)),
+    ]
+    squares = [1, *[3 / 4] * 3, *[15 / 16] * 2, 5 / 16, *[15 / 16] * 2]
+    squares += [35 / 32, 105 / 16, 21 / 32, 7 / 16, 21 / 32, 105 / 16, 35 / 32]
+    norms = [math.sqrt(square / math.pi) for square in squares]
+    weighted = [norm * basis for norm, basis in zip(norms, bases, strict=True)]
+    kept = torch.stack(weighted[: coefficients.shape[-2]], -1)
+    return (kept[..., None] * coefficients).sum(-2)

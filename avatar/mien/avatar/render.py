@@ -1,20 +1,18 @@
 """Draws Gaussians: on CUDA through gsplat, elsewhere through our compiled kernels."""
 
-import functools
-import os
+import math
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import Any
 
-import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from mien.avatar.gaussians import Gaussians
 from mien.avatar.reference import BLUR, NEAR
+from mien.avatar.workers import count_threads, thread_pool
 from mien.camera import Camera
 
 Color = tuple[float, float, float]
@@ -22,7 +20,7 @@ Color = tuple[float, float, float]
 
 @dataclass(frozen=True, eq=False)
 class Image:
-    """A drawn frame.
+    """A drawn frame, or one of each of C cameras.
 
     Attributes:
         image: Display-referred sRGB over the background, 0 to 1 where the colors are.
@@ -31,9 +29,9 @@ class Image:
             nothing is; None unless asked for.
     """
 
-    image: Float[Tensor, "h w 3"]
-    alpha: Float[Tensor, "h w"]
-    depth: Float[Tensor, "h w"] | None = None
+    image: Float[Tensor, "*c h w 3"]
+    alpha: Float[Tensor, "*c h w"]
+    depth: Float[Tensor, "*c h w"] | None = None
 
 
 def render(
@@ -41,29 +39,75 @@ def render(
     camera: Camera,
     background: Color = (0.0, 0.0, 0.0),
     *,
+    harmonics: Float[Tensor, "n k 3"] | None = None,
     with_depth: bool = False,
     num_threads: int | None = None,
 ) -> Image:
-    """Draws one frame, as fast as it comes.
+    """Draws one frame, as fast as it comes; all else as in `render_cameras`."""
+    drawn = render_cameras(
+        gaussians,
+        [camera],
+        background,
+        harmonics=harmonics,
+        with_depth=with_depth,
+        num_threads=num_threads,
+    )
+    return Image(drawn.image[0], drawn.alpha[0], None if drawn.depth is None else drawn.depth[0])
+
+
+def render_cameras(
+    gaussians: Gaussians,
+    cameras: Sequence[Camera],
+    background: Color = (0.0, 0.0, 0.0),
+    *,
+    harmonics: Float[Tensor, "n k 3"] | None = None,
+    with_depth: bool = False,
+    num_threads: int | None = None,
+) -> Image:
+    """Draws the same Gaussians from C cameras in one call, the same as `render` one by one.
+
+    Image, alpha and depth are differentiable by everything that makes the Gaussians, and by
+    `harmonics`; on a CPU, in float32, once, and not by the cameras.
 
     Args:
         gaussians: What to draw; their device decides who draws.
-        camera: From where.
+        cameras: From where; of one size.
         background: Shows where the Gaussians do not cover; sRGB, 0 to 1.
+        harmonics: Coefficients of real spherical harmonics, K of 1, 4, 9 or 16. Where given,
+            half more than their sum toward the Gaussian, not below 0, takes the place of its
+            color, as in 3D Gaussian Splatting.
         with_depth: Draw depth as well.
         num_threads: CPU only; None takes `torch.get_num_threads()`.
 
+    Returns:
+        Pictures with the cameras before all other dimensions.
+
     Raises:
-        ValueError: If the device has no renderer, gradients are expected on a CPU, or
-            `num_threads` is below 1.
+        ValueError: If the device has no renderer, there is no camera or their sizes differ,
+            `harmonics` has another shape, or `num_threads` is below 1.
     """
+    _check_cameras(cameras)
+    if harmonics is not None:
+        _check_harmonics(harmonics, len(gaussians))
     if gaussians.means.is_cuda:
-        return _render_gsplat(gaussians, camera, background, with_depth)
-    _check_cpu(gaussians)
-    workspace = _free.pop() if _free else _Workspace()
-    image = workspace.draw(gaussians, camera, background, with_depth, _count_threads(num_threads))
-    _free.append(workspace)
-    return image
+        return _render_gsplat(gaussians, cameras, background, harmonics, with_depth)
+    if not gaussians.means.is_cpu:
+        raise ValueError(
+            f"`gaussians` must be on a CPU or a CUDA device, got {gaussians.device}; "
+            "move them with `gaussians.to(...)`."
+        )
+    from mien.avatar import drawing
+
+    threads = count_threads(num_threads)
+    *parts, colors = vars(gaussians).values()
+    if harmonics is None:
+        colors = colors[None]
+    else:
+        from mien.avatar.harmonics import view_colors
+
+        viewmats = torch.stack([camera.viewmat for camera in cameras])
+        colors = view_colors(harmonics, gaussians.means, viewmats, threads)
+    return Image(*drawing.draw([*parts, colors], cameras, background, with_depth, threads))
 
 
 def render_frames(
@@ -80,173 +124,64 @@ def render_frames(
     second than `render`, at the price of a few frames of latency. Frames are taken from
     `frames` as they are drawn, never more than `num_threads + 1` ahead of what is yielded.
     """
-    threads = _count_threads(num_threads)
+    threads = count_threads(num_threads)
     waiting: deque[Future[Image]] = deque()
+
+    def draw(gaussians: Gaussians, with_gradients: bool) -> Image:
+        with torch.set_grad_enabled(with_gradients):  # a thread has its own mode
+            return render(gaussians, camera, background, with_depth=with_depth, num_threads=1)
+
     for gaussians in frames:
         if gaussians.means.is_cuda or threads == 1:
-            yield render(gaussians, camera, background, with_depth=with_depth, num_threads=1)
+            yield draw(gaussians, torch.is_grad_enabled())
             continue
-        job = _pool(threads, os.getpid()).submit(
-            render, gaussians, camera, background, with_depth=with_depth, num_threads=1
-        )
-        waiting.append(job)
+        waiting.append(thread_pool(threads).submit(draw, gaussians, torch.is_grad_enabled()))
         if len(waiting) > threads:
             yield waiting.popleft().result()
     while waiting:
         yield waiting.popleft().result()
 
 
-class _Workspace:
-    """Scratch buffers for the CPU kernels; grows to what it has drawn, one frame at a time."""
-
-    def __init__(self) -> None:
-        self._reserve(0)
-        self.starts = np.empty(1, np.int64)
-        self.entries = np.empty(0, np.int32)
-
-    def _reserve(self, count: int) -> None:
-        from mien.avatar import kernels
-
-        self.splats = np.empty((count, kernels.SPLAT_WIDTH), np.float32)
-        self.keys, *self.sorted_keys = np.empty((3, count), np.uint32)
-        self.orders = np.empty((2, count), np.int32)
-        self.rects = np.empty((count, 4), np.int32)
-
-    def draw(
-        self,
-        gaussians: Gaussians,
-        camera: Camera,
-        background: Color,
-        with_depth: bool,
-        shares: int,
-    ) -> Image:
-        """Draws one frame with `shares` threads."""
-        if len(gaussians) > len(self.splats):
-            self._reserve(len(gaussians))
-        count = len(gaussians)
-        splats, keys = self.splats[:count], self.keys[:count]
-        self._project(gaussians, camera, splats, keys, shares)
-        self._bin(camera, keys, shares)
-        image, alpha = self._blend(splats, camera, background, shares)
-        depth = None
-        if with_depth:
-            splats[:, 6:9] = keys.view(np.float32)[:, None]
-            weighted, _ = self._blend(splats, camera, (0.0, 0.0, 0.0), shares)
-            depth = torch.from_numpy(weighted[..., 0] / np.maximum(alpha, 1e-10))
-        return Image(torch.from_numpy(image), torch.from_numpy(alpha), depth)
-
-    def _project(
-        self, gaussians: Gaussians, camera: Camera, splats: Any, keys: Any, shares: int
-    ) -> None:
-        from mien.avatar import kernels
-
-        parts = [
-            getattr(gaussians, name).detach().float().contiguous().numpy()
-            for name in ("means", "quats", "scales", "opacities", "colors")
-        ]
-        view, intrinsics = (
-            m.detach().cpu().double().contiguous().numpy() for m in (camera.viewmat, camera.K)
-        )
-        edges = np.linspace(0, len(gaussians), shares + 1).astype(int).tolist()
-        size = (camera.width, camera.height)
-        _run(
-            lambda k: kernels.project(
-                *parts, view, intrinsics, *size, edges[k], edges[k + 1], splats, keys, self.rects
-            ),
-            shares,
-            shares,
-        )
-
-    def _bin(self, camera: Camera, keys: Any, shares: int) -> None:
-        from mien.avatar import tiles
-
-        tiles_x, tiles_y = -(-camera.width // tiles.TILE), -(-camera.height // tiles.TILE)
-        if len(self.starts) != tiles_x * tiles_y + 1:
-            self.starts = np.empty(tiles_x * tiles_y + 1, np.int64)
-        order = tiles.sort_by_depth(keys, self.orders, self.sorted_keys)
-        entries = tiles.count_tiles(keys, self.rects, tiles_x, self.starts)
-        if entries > len(self.entries):
-            self.entries = np.empty(entries + entries // 4, np.int32)
-        where = (self.rects, tiles_x, self.starts)
-        _run(
-            lambda k: tiles.fill_tiles(order, *where, k, shares, self.entries),
-            shares,
-            shares,
-        )
-
-    def _blend(
-        self, splats: Any, camera: Camera, background: Sequence[float], shares: int
-    ) -> tuple[Any, Any]:
-        from mien.avatar import kernels
-
-        image = np.empty((camera.height, camera.width, 3), np.float32)
-        alpha = np.empty((camera.height, camera.width), np.float32)
-        behind = np.asarray(background, np.float32)
-        steps = 1 if shares == 1 else 4 * shares  # more shares than threads: they even out
-        _run(
-            lambda k: kernels.blend(
-                splats, self.starts, self.entries, k, steps, behind, image, alpha
-            ),
-            steps,
-            shares,
-        )
-        return image, alpha
+def _check_cameras(cameras: Sequence[Camera]) -> None:
+    sizes = sorted({(camera.width, camera.height) for camera in cameras})
+    if len(sizes) != 1:
+        found = ", ".join(f"{width}x{height}" for width, height in sizes) or "none"
+        raise ValueError(f"`cameras` must be one or more of one size, got {found}.")
 
 
-_free: list[_Workspace] = []  # those at rest; list.pop and list.append are atomic
-
-
-@functools.cache
-def _pool(num_threads: int, process: int) -> ThreadPoolExecutor:
-    """Gives the worker threads of this process; a forked child has none of its parent's."""
-    return ThreadPoolExecutor(num_threads, thread_name_prefix=f"mien-render-{process}")
-
-
-def _count_threads(num_threads: int | None) -> int:
-    threads = torch.get_num_threads() if num_threads is None else num_threads
-    if threads < 1:
-        raise ValueError(f"`num_threads` must be at least 1, got {threads}.")
-    return threads
-
-
-def _run(job: Callable[[int], None], jobs: int, num_threads: int) -> None:
-    """Runs `job(0)` to `job(jobs - 1)` on `num_threads` threads and waits for them."""
-    if num_threads == 1:
-        for k in range(jobs):
-            job(k)
-    else:
-        list(_pool(num_threads, os.getpid()).map(job, range(jobs)))
-
-
-def _check_cpu(gaussians: Gaussians) -> None:
-    if not gaussians.means.is_cpu:
+def _check_harmonics(harmonics: Tensor, count: int) -> None:
+    shape = tuple(harmonics.shape)
+    if len(shape) != 3 or shape[0] != count or shape[1] not in (1, 4, 9, 16) or shape[2] != 3:
         raise ValueError(
-            f"`gaussians` must be on a CPU or a CUDA device, got {gaussians.device}; "
-            "move them with `gaussians.to(...)`."
-        )
-    if torch.is_grad_enabled() and any(t.requires_grad for t in vars(gaussians).values()):
-        raise ValueError(
-            "`gaussians` must not require gradients on a CPU, whose renderer gives none: use "
-            "`torch.no_grad()`, or `mien.avatar.reference.rasterize` for small scenes."
+            f"`harmonics` must be [{count}, K, 3] with K = 1, 4, 9 or 16 (degrees 0 to 3), "
+            f"got {list(shape)}."
         )
 
 
 def _render_gsplat(
-    gaussians: Gaussians, camera: Camera, background: Color, with_depth: bool
+    gaussians: Gaussians,
+    cameras: Sequence[Camera],
+    background: Color,
+    harmonics: Tensor | None,
+    with_depth: bool,
 ) -> Image:
     from gsplat import rasterization
 
     like = gaussians.means.float()
+    *parts, colors = (t.float() for t in vars(gaussians).values())
+    degree = None if harmonics is None else math.isqrt(harmonics.shape[1]) - 1
     drawn, alpha, _ = rasterization(
-        *(t.float() for t in vars(gaussians).values()),
-        viewmats=camera.viewmat.to(like)[None],
-        Ks=camera.K.to(like)[None],
-        width=camera.width,
-        height=camera.height,
+        *parts,
+        colors if harmonics is None else harmonics.to(like),
+        viewmats=torch.stack([camera.viewmat.to(like) for camera in cameras]),
+        Ks=torch.stack([camera.K.to(like) for camera in cameras]),
+        width=cameras[0].width,
+        height=cameras[0].height,
         near_plane=NEAR,
         eps2d=BLUR,
-        backgrounds=like.new_tensor(background)[None],
+        sh_degree=degree,
+        backgrounds=like.new_tensor(background).expand(len(cameras), 3),
         render_mode="RGB+ED" if with_depth else "RGB",
         rasterize_mode="classic",
     )
-    return Image(drawn[0, ..., :3], alpha[0, ..., 0], drawn[0, ..., 3] if with_depth else None)
+    return Image(drawn[..., :3], alpha[..., 0], drawn[..., 3] if with_depth else None)
