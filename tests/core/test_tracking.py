@@ -26,6 +26,7 @@ from mien.tracking import (
 from mien.tracking.landmark_points import LandmarkPoints
 from mien.tracking.landmarker import NUM_LANDMARKS, Face
 from mien.tracking.person import Person
+from mien.tracking.person_fit import MOST_PARTED, close_mouth
 from mien.tracking.solver import place
 from mien.tracking.staged import StagedLandmarker
 
@@ -208,3 +209,18 @@ def test_mediapipe_finds_the_smile_of_a_real_face(shared: Path) -> None:
     smile = found.motion.expr[:, EXPR_NAMES.index("mouthSmileLeft")]
     assert found.motion.num_frames == 72 and found.seen == 1.0
     assert float(smile[-10:].mean()) > float(smile[:10].mean()) + 0.3
+
+
+def test_a_mouth_that_is_open_all_through_a_clip_stays_open() -> None:
+    motion = Motion.rest(16, fps=FPS)
+    motion.jaw_pose[:, 0] = 0.35 * JAW_OPEN_RADIANS
+    tracked = track(frames(16), FPS, StagedLandmarker(motion)).motion
+    assert float(tracked.jaw_pose[:, 0].mean()) > 0.15 * JAW_OPEN_RADIANS
+
+
+def test_a_closed_mouth_is_left_alone_and_a_parted_one_closed() -> None:
+    person = Person.average()
+    lips = close_mouth(person)
+    gap = lips.neutral[[13, 82, 312], 1] - lips.neutral[[14, 87, 317], 1]
+    assert float(gap.max()) < MOST_PARTED + 1e-6
+    torch.testing.assert_close(close_mouth(lips).offset, lips.offset)

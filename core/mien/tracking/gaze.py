@@ -155,7 +155,8 @@ def _wander(
 ) -> Float[ndarray, " t"]:
     """The mean of an Ornstein-Uhlenbeck process that was seen with noise."""
     if len(values) == 1:
-        return values * precision / (precision + 1 / _SPREAD**2)
+        single: Float[ndarray, " t"] = values * precision / (precision + 1 / _SPREAD**2)
+        return single
     stays = float(np.exp(-1 / (_LASTS_S * fps)))
     stiff = 1 / (_SPREAD**2 * (1 - stays**2))
     diagonal = np.full(len(values), stiff * (1 + stays**2))

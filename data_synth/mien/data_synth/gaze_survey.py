@@ -73,13 +73,14 @@ def fit_lines(
 ) -> tuple[Float[Tensor, "2"], Float[Tensor, "3"]]:
     """Least squares: yaw of `across`, pitch of `up` and `opening`; the constant is last."""
     ones = torch.ones(len(cues), 1)
-    return tuple(  # type: ignore[return-value]
+    yaw, pitch = (
         torch.linalg.solve(x.T @ x + _RIDGE * torch.eye(x.shape[1]), x.T @ y)
         for x, y in (
             (torch.cat([cues[:, :1], ones], 1), gaze[:, 0]),
             (torch.cat([cues[:, 1:], ones], 1), gaze[:, 1]),
         )
     )
+    return yaw, pitch
 
 
 def _watched(film: Film, model: Path) -> tuple[Tensor, Tensor, Tensor]:
@@ -106,10 +107,10 @@ def _lines(cues: Tensor, gaze: Tensor, lids: Tensor) -> Iterator[str]:
     yaw, pitch = fit_lines(cues[is_open], gaze[is_open])
     yield "yaw   = {:.2f} across {:+.2f}".format(*yaw.tolist())
     yield "pitch = {:.2f} up {:+.2f} opening {:+.2f}".format(*pitch.tolist())
-    off = torch.stack([cues[:, :1] @ yaw[:1] + yaw[1], cues[:, 1:] @ pitch[:2] + pitch[2]], 1)
-    off = (off - gaze).numpy()
+    read = torch.stack([cues[:, :1] @ yaw[:1] + yaw[1], cues[:, 1:] @ pitch[:2] + pitch[2]], 1)
+    off: ndarray = (read - gaze).numpy()
     for low, high in zip(_EDGES, _EDGES[1:], strict=False):
-        part: ndarray = off[((lids >= low) & (lids < high)).numpy()]
+        part = off[((lids >= low) & (lids < high)).numpy()]
         if len(part):
             rms = np.sqrt((part**2).mean(0))
             yield f"blink score {low:.2f} to {high:.2f}: off by {rms[0]:.3f}, {rms[1]:.3f} rad"
