@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mien.apps.video import Frame, read_video, video_fps, write_image, write_video
+from mien.apps.video import read_video, video_fps, write_image, write_video
+from mien.video_file import Frame
 
 
 def frames(count: int, height: int = 48, width: int = 64) -> Iterator[Frame]:
