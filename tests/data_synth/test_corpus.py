@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
@@ -107,7 +108,7 @@ def test_the_manifest_says_what_made_the_corpus(corpus: Path) -> None:
 @pytest.mark.parametrize("field", ["num_clips", "clips_per_shard", "workers"])
 def test_counts_below_one_are_refused(field: str) -> None:
     with pytest.raises(ValueError, match=field):
-        CorpusConfig(**{field: 0})
+        replace(CorpusConfig(), **{field: 0})
 
 
 def test_pairs_come_without_motion_and_repeat() -> None:

@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 
-from mien.data_synth import spread as spread_module
 from mien.data_synth.spread import in_processes, on_ray, spread
 
 CHILD = """
@@ -36,7 +35,8 @@ class StandIn:
     """What `on_ray` uses of Ray, done at once in this process."""
 
     def __init__(self, cpus: int = 1) -> None:
-        self.cpus, self.most, self.began, self.is_up = cpus, 0, [], False
+        self.cpus, self.most, self.is_up = cpus, 0, False
+        self.began: list[Any] = []
 
     def is_initialized(self) -> bool:
         return self.is_up
@@ -73,7 +73,7 @@ class StandIn:
 @pytest.fixture
 def ray(monkeypatch: pytest.MonkeyPatch) -> StandIn:
     stand_in = StandIn()
-    monkeypatch.setattr(spread_module.importlib, "import_module", lambda name: stand_in)
+    monkeypatch.setitem(sys.modules, "ray", stand_in)
     return stand_in
 
 

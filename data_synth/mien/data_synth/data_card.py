@@ -166,8 +166,8 @@ def _templates(skeletons: Counter[str], total: int) -> dict[str, Any]:
     """The share of bare texts, and the largest templates that have words of their own."""
     bare = Counter({line: n for line, n in skeletons.items() if _is_bare(line)})
     framed = skeletons - bare
-    most = [[line, round(n / max(total, 1), 6)] for line, n in framed.most_common(_MOST)]
-    plain = [[line, round(n / max(total, 1), 6)] for line, n in bare.most_common(4)]
+    most = [(line, round(n / max(total, 1), 6)) for line, n in framed.most_common(_MOST)]
+    plain = [(line, round(n / max(total, 1), 6)) for line, n in bare.most_common(4)]
     largest = most[0][1] if most else 0.0
     return {
         "limit": TEMPLATE_LIMIT,

@@ -127,7 +127,8 @@ def _principal(features: Float[Tensor, "n d"], train: Tensor) -> Float[Tensor, "
     _, spread, parts = torch.linalg.svd(features[train] - mean, full_matrices=False)
     kept = parts[: min(PARTS, int((spread > 1e-4 * spread[0]).sum()))]
     found = (features - mean) @ kept.T
-    return found / found[train].std(0).clamp(min=1e-8)
+    scaled: Tensor = found / found[train].std(0).clamp(min=1e-8)
+    return scaled
 
 
 def _with_one(inputs: Float[Tensor, "n p"]) -> Float[Tensor, "n q"]:

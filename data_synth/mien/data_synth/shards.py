@@ -110,8 +110,10 @@ def read_corpus(folder: Path, split: Split | None = None) -> "Dataset":
     """The corpus as a `datasets.Dataset`; rows become clips by :func:`clip_from_row`.
 
     Raises:
-        ValueError: If there is no finished corpus or a shard is not what the manifest says.
+        ValueError: If there is no finished corpus, a shard is not what the manifest says, or
+            there is no clip in any.
     """
+    import pyarrow.parquet
     from datasets import Dataset
 
     manifest = read_manifest(folder)
@@ -121,6 +123,8 @@ def read_corpus(folder: Path, split: Split | None = None) -> "Dataset":
             raise ValueError(
                 f"{path} must be the shard of the manifest; run `mien synth` again to mend it."
             )
+    if not any(pyarrow.parquet.read_metadata(path).num_rows for path in paths):
+        raise ValueError(f"{folder} must hold clips, but none of its {len(paths)} shards has any.")
     with _no_progress_bars():
         rows = Dataset.from_parquet([str(p) for p in paths], cache_dir=str(folder / ".cache"))
     if split is None:
