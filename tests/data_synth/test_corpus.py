@@ -1,7 +1,7 @@
 import json
-from dataclasses import replace
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -107,8 +107,9 @@ def test_the_manifest_says_what_made_the_corpus(corpus: Path) -> None:
 
 @pytest.mark.parametrize("field", ["num_clips", "clips_per_shard", "workers"])
 def test_counts_below_one_are_refused(field: str) -> None:
+    wrong: dict[str, Any] = {field: 0}
     with pytest.raises(ValueError, match=field):
-        replace(CorpusConfig(), **{field: 0})
+        CorpusConfig(**wrong)
 
 
 def test_pairs_come_without_motion_and_repeat() -> None:
