@@ -91,7 +91,7 @@ def test_gradients_agree_with_finite_differences() -> None:
     stretched = pair.scales * torch.tensor([1.0, 0.6, 1.4]).double()
 
     def draw_with(*parts: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        shell = Gaussians(*parts[:4], pair.colors)
+        shell = Gaussians(*[*parts[:4], pair.colors])
         return reference.draw(shell, camera, (0.1, 0.2, 0.3), parts[4])
 
     harmonics = torch.linspace(-2, 2, 2 * 4 * 3).sin().double().reshape(2, 4, 3)

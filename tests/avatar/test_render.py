@@ -185,7 +185,7 @@ def test_gsplat_is_called_for_the_same_picture(monkeypatch: pytest.MonkeyPatch) 
         assert given["rasterize_mode"] == "classic" and given["render_mode"] == "RGB+ED"
         assert (given["eps2d"], given["near_plane"]) == (reference.BLUR, reference.NEAR)
         parts = [given[name] for name in ("means", "quats", "scales", "opacities")]
-        shell = Gaussians(*parts, given["means"] if given["sh_degree"] else given["colors"])
+        shell = Gaussians(*[*parts, given["means" if given["sh_degree"] else "colors"]])
         views = zip(given["viewmats"], given["Ks"], given["backgrounds"], strict=True)
         drawn = []
         for view, intrinsics, background in views:

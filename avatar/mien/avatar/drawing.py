@@ -58,7 +58,7 @@ class _Draw(torch.autograd.Function):
         return drawn
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, *of_drawn: Any) -> Any:
         *parts, alpha, depth = ctx.saved_tensors
         of_image, of_alpha, of_depth = of_drawn

@@ -92,8 +92,8 @@ def _load_gradients(
             if depth.shape[0] > 0:
                 pixels[_U(_GRADS + 3 * _PIXELS) + at] = depth[y0 + y, x0 + x]
             pixels[_U(_BEHIND) + at] = behind * abs(pixels[at])
-    for at in range(_U(_PIXELS)):
-        pixels[at] = abs(pixels[at])
+    for pixel in range(_U(_PIXELS)):
+        pixels[pixel] = abs(pixels[pixel])
 
 
 @njit(inline="always")

@@ -66,7 +66,7 @@ class _Harmonics(torch.autograd.Function):
         return colors.to(coefficients.dtype)
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, *gradients: Any) -> Any:
         coefficients, directions = ctx.saved_tensors
         given = _as_arrays(coefficients, directions, gradients[0])

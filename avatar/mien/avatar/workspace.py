@@ -36,7 +36,9 @@ class Scene(NamedTuple):
         arrays = [part.detach().float().contiguous().numpy() for part in parts]
         views = np.stack([c.viewmat.detach().cpu().double().numpy() for c in cameras])
         lenses = np.array([_lens(c) for c in cameras])
-        return cls(*arrays, views, lenses, cameras[0].width, cameras[0].height)
+        means, quats, scales, opacities, colors = arrays
+        given = means, quats, scales, opacities, colors, views, lenses
+        return cls(*given, width=cameras[0].width, height=cameras[0].height)
 
     @property
     def grid(self) -> tuple[int, int]:
