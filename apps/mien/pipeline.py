@@ -115,7 +115,7 @@ def animate(
     check_fps(TOKEN_FPS if fps is None else fps)
     check_sampling(temperature, top_p)
     check_device(device)
-    sampling = {"seed": seed, "temperature": temperature, "top_p": top_p}
+    sampling: dict[str, Any] = {"seed": seed, "temperature": temperature, "top_p": top_p}
     if keep is not None or between is not None:
         clip = read_clip(Path(keep)) if isinstance(keep, Path | str) else keep
         motion = _change(clip, (text, prompt), between, seconds, sampling, device)

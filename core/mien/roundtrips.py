@@ -34,7 +34,7 @@ __all__ = [
 
 _SECONDS_BETWEEN_KEYS = 0.4
 _SHARE_ON = 0.15
-_SAME_NOISE_MM, _OTHER_NOISE_MM = 0.1, 2.0  # heads that can do the same, and others
+_SAME_NOISE_MM, _OTHER_NOISE_MM = 0.1, 1.0  # heads that can do the same, and others
 
 
 @dataclass(frozen=True)

@@ -81,6 +81,8 @@ def tiny_wan() -> Any:
     from transformers import PreTrainedTokenizerFast, UMT5Config, UMT5EncoderModel
 
     torch.manual_seed(0)
+    make_tokenizer: Any = PreTrainedTokenizerFast
+    encoder: Any = UMT5EncoderModel
     words = {"<pad>": 0, "</s>": 1, "<unk>": 2, "a": 3, "woman": 4, "smiles": 5}
     letters = Tokenizer(models.WordLevel(words, unk_token="<unk>"))
     letters.pre_tokenizer = pre_tokenizers.Whitespace()
@@ -89,10 +91,10 @@ def tiny_wan() -> Any:
         relative_attention_num_buckets=8,
     )  # fmt: skip
     return WanPipeline(
-        tokenizer=PreTrainedTokenizerFast(
+        tokenizer=make_tokenizer(
             tokenizer_object=letters, pad_token="<pad>", eos_token="</s>", unk_token="<unk>"
         ),
-        text_encoder=UMT5EncoderModel(text).eval(),
+        text_encoder=encoder(text).eval(),
         transformer=WanTransformer3DModel(
             patch_size=(1, 2, 2), num_attention_heads=2, attention_head_dim=12, in_channels=16,
             out_channels=16, text_dim=32, freq_dim=256, ffn_dim=32, num_layers=1,

@@ -1,5 +1,6 @@
 import itertools
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import pytest
 import torch
@@ -72,7 +73,10 @@ def start(model: MotionLanguageModel) -> Callable[..., MotionSession]:
     """Start a session of one row."""
 
     def starting(text: str, seed: int = 4) -> MotionSession:
-        return model.start_session(text, seed, guidance=1.0)
+        session = model.start_session(text, seed, guidance=1.0)
+        free = replace(session._planner.sampling, plan_temperature=0.5, pace_temperature=0.5)
+        session._planner = replace(session._planner, sampling=free)
+        return session
 
     return starting
 
@@ -103,7 +107,9 @@ def test_ten_minutes_stay_within_the_positions_and_keep_nothing(
     model: MotionLanguageModel,
 ) -> None:
     decoder, words = Counter(), torch.zeros(128, 1)
-    session = MotionSession(decoder, model.vocabulary, lambda text: words, "nod")
+    session = MotionSession(
+        decoder, model.vocabulary, lambda text: words, "smile, then frown, then nod"
+    )
     sizes = []
     for index, _ in enumerate(itertools.islice(session, 10 * 60 * 25)):
         if index % 1500 == 700:
@@ -134,14 +140,14 @@ def test_a_new_prompt_takes_over_at_the_next_clock(
     alone = _take(start("he winks"), 100)
     session = start("he winks")
     codes = _take(session, when)
-    session.say("she nods and smiles")
+    session.say("smile, then frown, then nod")
     codes += _take(session, 100 - when)
     clock = -(-when // 10) * 10
     assert codes[:clock] == alone[:clock]
     assert codes != alone
     again = start("he winks")
     first = _take(again, when)
-    again.say("she nods and smiles")
+    again.say("smile, then frown, then nod")
     assert first + _take(again, 100 - when) == codes
 
 

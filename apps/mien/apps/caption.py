@@ -38,7 +38,7 @@ class Caption:
         with refusing():
             check_input(self.path)
             check_device(self.device)
-            motion = read_clip(self.path, load_flame(self.head))
+            motion = read_clip(self.path, load_flame(self.head), has_head=True)
         from mien import pipeline
 
         found = pipeline.caption(motion, device=self.device)

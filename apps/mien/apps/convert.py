@@ -53,7 +53,7 @@ class Convert:
             if self.fps is not None:
                 check_fps(self.fps)
             drawing.check(is_splats or any_picture([self.output]))
-            motion = read_clip(self.path, flame)
+            motion = read_clip(self.path, flame, has_head=True)
         if self.fps is not None:
             motion = motion.resample(self.fps)
         if is_splats:

@@ -132,9 +132,9 @@ class TrainLanguageModel:
     """Another causal language model: a folder or a hub id."""
     text_steps: int = 2200
     """Steps on texts alone (built-in base only)."""
-    mixed_steps: int = 4200
+    mixed_steps: int = 3000
     """Steps on texts and motion (built-in base only)."""
-    adapter_steps: int = 1200
+    adapter_steps: int = 1000
     """Steps of each adapter."""
     precision: Literal["fp32", "bf16"] = "fp32"
     """Of products of matrices; bf16 needs a processor with bf16 instructions."""

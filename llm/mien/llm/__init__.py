@@ -8,8 +8,10 @@ torch.Size([50])
 """
 
 from mien.llm.decoder import Decoder, QwenDecoder, TransformersDecoder
+from mien.llm.editing import Edit, Locality, measure_locality
 from mien.llm.model import Description, Event, MotionLanguageModel, MotionStream
 from mien.llm.sampling import Sampling
+from mien.llm.session import MotionSession
 from mien.llm.text_codec import TextCodec
 from mien.llm.vocabulary import Vocabulary
 from mien.llm.word_encoder import WordEncoder
@@ -17,8 +19,11 @@ from mien.llm.word_encoder import WordEncoder
 __all__ = [
     "Decoder",
     "Description",
+    "Edit",
     "Event",
+    "Locality",
     "MotionLanguageModel",
+    "MotionSession",
     "MotionStream",
     "QwenDecoder",
     "Sampling",
@@ -26,4 +31,5 @@ __all__ = [
     "TransformersDecoder",
     "Vocabulary",
     "WordEncoder",
+    "measure_locality",
 ]

@@ -32,6 +32,7 @@ from mien.llm.vocabulary import MAX_TICKS, Vocabulary
 WINDOW = MAX_TICKS * FRAMES_PER_TICK  # frames that one context holds
 CONTEXT = 50  # frames of a window that repeat the end of the one before
 SEGMENT_TICKS = 60  # 12 s: a longer motion is planned in parts of at most this
+_SLACK_TICKS, _TAIL_TICKS = 5, 2
 MIN_TICKS = 10  # 2 s: the shortest motion that the model may choose by itself
 _PLAN, _MOTION = 0, 1  # whose choice, as the first number of its place
 _LINE_TOKENS = 5
@@ -111,15 +112,34 @@ class Planner:
                 pick = chooser.choose(
                     self.decoder.logits(hidden[0], ids),
                     ids - vocabulary.num_text,
-                    self.sampling.plan_temperature,
+                    self._temperature(int(ids[0])),
                     self.sampling.plan_top_p,
                     (_PLAN, part, *_place(tokens)),
                 )
+            is_own_duration = ticks is None and not tokens
             tokens.append(int(ids[pick]))
+            if is_own_duration:
+                tokens[0] = self._with_slack(tokens[0])
             grammar.advance(tokens[-1])
             if not grammar.closed:
                 hidden = yield Step(_embedded(self.decoder, tokens[-1:]))
-        return grammar.ticks or 1, tuple(grammar.lines)
+        lines = tuple(grammar.lines)
+        if ticks is None:
+            ticks = max(MIN_TICKS, max((line.stop for line in lines), default=0) + _TAIL_TICKS)
+        return min(ticks, grammar.ticks or 1), lines
+
+    def _with_slack(self, token: int) -> int:
+        """A little longer than the duration that comes first, so that no action lacks room.
+
+        What is not needed is cut off behind the last action.
+        """
+        ticks = self.vocabulary.time_tick(token)
+        return self.vocabulary.time(min(ticks + _SLACK_TICKS, MAX_TICKS))
+
+    def _temperature(self, token: int) -> float:
+        """How freely to choose among tokens of one's kind."""
+        is_pace = self.vocabulary.is_pace(token)
+        return self.sampling.pace_temperature if is_pace else self.sampling.plan_temperature
 
     def plan_part(
         self, words: Float[Tensor, "w d"], ticks: int, part: int = 0

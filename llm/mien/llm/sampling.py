@@ -16,7 +16,8 @@ class Sampling:
     Attributes:
         temperature: Of the motion; 0 takes the likeliest code.
         top_p: Smallest share of probability to choose the motion from, in (0, 1].
-        plan_temperature: Of the plan.
+        plan_temperature: Of what the plan says: actions, their sides, how many.
+        pace_temperature: Of how the plan says to do it: strength and times.
         plan_top_p: Of the plan.
         guidance: How far to move from the motion that comes without a plan to the one that comes
             with it, and beyond (above 1); 1 reads the motion once and is quicker.
@@ -24,12 +25,13 @@ class Sampling:
 
     temperature: float = 0.9
     top_p: float = 0.95
-    plan_temperature: float = 0.5
+    plan_temperature: float = 0.1
+    pace_temperature: float = 0.6
     plan_top_p: float = 0.9
     guidance: float = 2.0
 
     def __post_init__(self) -> None:
-        for name in ("temperature", "plan_temperature"):
+        for name in ("temperature", "plan_temperature", "pace_temperature"):
             value = getattr(self, name)
             if not 0 <= value <= 10:
                 raise ValueError(f"`{name}` must be from 0 to 10, got {value}.")

@@ -63,14 +63,17 @@ class StepWeights:
             return np.stack([np.stack([x[first].numpy(), x[second].numpy()]) for x in layers])
 
         return StepWeights(
-            *(pack(name) for name in ("qkv", "out", "gate_up", "down")),
-            pair("norm1", "norm2"),
-            pair("q_norm", "k_norm"),
-            final_norm.numpy(),
-            rope[0].numpy(),
-            rope[1].numpy(),
-            num_heads,
-            eps,
+            qkv=pack("qkv"),
+            out=pack("out"),
+            gate_up=pack("gate_up"),
+            down=pack("down"),
+            norms=pair("norm1", "norm2"),
+            head_norms=pair("q_norm", "k_norm"),
+            final_norm=final_norm.numpy(),
+            cos=rope[0].numpy(),
+            sin=rope[1].numpy(),
+            num_heads=num_heads,
+            eps=eps,
         )
 
     def step(

@@ -94,8 +94,8 @@ class TrainLlmConfig:
     free_prompts: int = 60_000
     text_size: int = 2048
     text: Schedule = field(default_factory=lambda: Schedule(2200, 4e-3, rule="muon"))
-    mixed: Schedule = field(default_factory=lambda: Schedule(4200, 3e-3, rule="muon", final=0.02))
-    adapter: Schedule = field(default_factory=lambda: Schedule(1200, 5e-4, warmup=30, final=0.02))
+    mixed: Schedule = field(default_factory=lambda: Schedule(3000, 3e-3, rule="muon", final=0.02))
+    adapter: Schedule = field(default_factory=lambda: Schedule(1000, 5e-4, warmup=30, final=0.02))
     rank: int = 16
     variation: Variation = field(default_factory=Variation)
     text_batch: int = 64

@@ -1,8 +1,8 @@
 """The one vocabulary of the language model: its base's text tokens, then ours, all by number.
 
-Ours stand behind the text in blocks: controls, clocks, times, sides, levels, manners, phases,
-entries and, last, one token a motion code, so that a larger codebook only appends. Ids are made
-as `block + index`, never through strings.
+Ours stand behind the text in blocks: controls, clocks, times, sides, levels, phases, entries, acts
+(an entry on a side) and, last, one token a motion code, so that a larger codebook only appends.
+Ids are made as `block + index`, never through strings.
 """
 
 import json
@@ -55,9 +55,9 @@ class Vocabulary:
             "time": MAX_TICKS + 1,
             "side": len(SIDES),
             "level": len(self.levels),
-            "manner": len(SIDES) * len(self.levels),
             "phase": _SINCE * _UNTIL,
             "entry": len(self.entries),
+            "act": len(self._act_index),
             "motion": self.num_codes,
         }
         starts, at = {}, self.num_text
@@ -69,6 +69,12 @@ class Vocabulary:
     @cached_property
     def _entry_index(self) -> dict[str, int]:
         return {name: i for i, name in enumerate(self.entries)}
+
+    @cached_property
+    def _act_index(self) -> dict[tuple[str, str], int]:
+        sided = zip(self.entries, self.entry_sides, strict=True)
+        acts = [(name, side) for name, sides in sided for side in sides]
+        return {act: i for i, act in enumerate(acts)}
 
     @property
     def size(self) -> int:
@@ -109,10 +115,22 @@ class Vocabulary:
             )
         return self._blocks["entry"] + self._entry_index[name]
 
+    def act(self, name: str, side: str) -> int:
+        """Id of an entry on a side; cues use it, so that each side is a thing of its own."""
+        if (name, side) not in self._act_index:
+            raise ValueError(f"The language model knows no {name!r} on the side {side!r}.")
+        return self._blocks["act"] + self._act_index[name, side]
+
     def entry_name(self, token: int) -> str | None:
         """Name of the entry that a token stands for; None for any other token."""
         index = token - self._blocks["entry"]
         return self.entries[index] if 0 <= index < len(self.entries) else None
+
+    def is_pace(self, token: int) -> bool:
+        """Whether a token of a plan tells a strength or a time, rather than what is done."""
+        blocks = self._blocks
+        spans = (("time", MAX_TICKS + 1), ("level", len(self.levels)))
+        return any(blocks[name] <= token < blocks[name] + size for name, size in spans)
 
     def time_tick(self, token: int) -> int:
         """Tick of a time token."""
@@ -152,10 +170,9 @@ class Vocabulary:
     def _cue(self, line: Line, begin: int) -> list[int]:
         since = min(max(begin - line.start, -1), _SINCE - 2) + 1
         until = min(max(line.stop - begin, 1), _UNTIL) - 1
-        manner = SIDES.index(line.side) * len(self.levels) + self.levels.index(line.level)
         return [
-            self.entry(line.entry),
-            self._blocks["manner"] + manner,
+            self.act(line.entry, line.side),
+            self.level(line.level),
             self._blocks["phase"] + since * _UNTIL + until,
         ]
 
