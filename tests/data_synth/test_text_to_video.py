@@ -71,7 +71,7 @@ needs_diffusers = pytest.mark.skipif(
 
 def tiny_wan() -> Any:
     """A `WanPipeline` with random weights, built from configurations alone."""
-    from diffusers import (
+    from diffusers import (  # pyright: ignore[reportMissingImports]
         AutoencoderKLWan,
         FlowMatchEulerDiscreteScheduler,
         WanPipeline,
@@ -125,7 +125,7 @@ def test_a_tiny_random_wan_makes_a_video() -> None:
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_the_stand_in_is_asked_what_wan_can_be_asked() -> None:
-    from diffusers import WanPipeline
+    from diffusers import WanPipeline  # pyright: ignore[reportMissingImports]
 
     pipeline = StandIn()
     DiffusersTextToVideo(pipeline, **OPTIONS).make("smile", 0.5, seed=1)

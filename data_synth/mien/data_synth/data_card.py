@@ -15,7 +15,7 @@ from typing import Any
 
 from mien.data_synth.grammar import PERSONS
 from mien.data_synth.held_out import text_key
-from mien.data_synth.lexicon import Lexicon
+from mien.data_synth.lexicon import KINDS, Lexicon
 from mien.data_synth.performance import Performance
 from mien.data_synth.score import intensity_word
 from mien.data_synth.shards import read_manifest, write_whole
@@ -223,7 +223,7 @@ def _by_kind(entries: Counter[str]) -> dict[str, dict[str, float]]:
     """A kind's actions, and how uneven its entries are: the rarest and the commonest."""
     kinds: dict[str, dict[str, float]] = {}
     lexicon = Lexicon.default()
-    for kind in dict.fromkeys(e.kind for e in lexicon.entries.values()):
+    for kind in KINDS:
         counts = [entries[e.id] for e in lexicon.of_kind(kind)]
         kinds[kind] = {
             "entries": len(counts),

@@ -101,7 +101,7 @@ def parse_act(text: str) -> Act:
     name, _, level = text.partition("~")
     word, _, wanted = name.partition("/")
     entry = Lexicon.default()[word]
-    sides = [side for side in entry.sides if side == (wanted or "both")]
+    sides: list[Side] = [side for side in entry.sides if side == (wanted or "both")]
     if not sides or (level or "mid") not in _LEVELS:
         raise ValueError(
             f"wanted an action as entry/SIDE~STRENGTH with a side of {entry.sides} and a strength "

@@ -157,7 +157,9 @@ def sample_drill(rng: random.Random, lexicon: Lexicon, index: int) -> Performanc
         lexicon: What is done.
         index: Which entry and side, counted round.
     """
-    acts = [(entry, side) for entry in lexicon.entries.values() for side in entry.sides]
+    acts: list[tuple[Entry, Side]] = [
+        (entry, side) for entry in lexicon.entries.values() for side in entry.sides
+    ]
     entry, side = acts[index % len(acts)]
     start = on_grid(rng.choice((0.0, 0.2, 0.2, 0.4)))
     end = on_grid(start + max(0.4, rng.uniform(*entry.seconds)))

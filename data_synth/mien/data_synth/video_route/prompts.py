@@ -99,7 +99,7 @@ def make_prompt(seed: int, index: int, lexicon: Lexicon | None = None) -> VideoP
     turn = index // len(lexicon)
     side = entry.sides[turn % len(entry.sides)]
     strength = STRENGTHS[(index + turn) % len(STRENGTHS)]
-    actions = [(entry, side, strength)]
+    actions: list[tuple[Entry, Side, float]] = [(entry, side, strength)]
     micro = _micro_action(rng, lexicon, entry) if rng.random() < _MICRO_ODDS else None
     if micro is not None:
         actions.append((micro, micro.sides[0], STRENGTHS[1]))
