@@ -26,11 +26,13 @@ from mien.avatar.kernels import (
     _U,
     _along,
     _alpha,
+    _at_row,
     _axes,
     _covariance,
     _image_row,
     _is_finished,
-    _row_of,
+    _load,
+    _read_lens,
     _to_camera,
 )
 from mien.avatar.reference import ALPHA_MAX, ALPHA_MIN, TRANSMITTANCE_MIN
@@ -39,24 +41,30 @@ from mien.jit import kernel
 
 SUM_WIDTH = 10
 
-# Planes of a tile: transmittance, light from behind, four gradients; then lanes of sums.
-_BEHIND, _GRADS, _LANES = _PIXELS, 2 * _PIXELS, 6 * _PIXELS
+# Planes of a tile: transmittance, light from behind, four gradients.
+_BEHIND, _GRADS, _PLANES = _PIXELS, 2 * _PIXELS, 6 * _PIXELS
 _LANE_COUNT = 7  # p, p y, p y y, color, depth; one lane a column
 
 
 @njit
 def _grow(tape: Any, records: Any) -> Any:
+    """Gives a tape of twice the length, the old one at its end."""
     size = records.shape[0]
     larger, more = np.empty((2 * size, TILE), np.float32), np.empty(2 * size, np.int32)
-    larger[:size], more[:size] = tape, records
+    larger[size:], more[size:] = tape, records
     return larger, more
 
 
 @njit(inline="always")
 def _record_row(
     pixels: Any, row: Any, tape: Any, at_record: Any, level: Any, slope: Any, a: Any, dx: Any
-) -> None:
-    """Blends as `kernels._blend_row`, without colors; keeps alpha, 0 where nothing is drawn."""
+) -> Any:
+    """Blends as `kernels._blend_row`, without colors; keeps alpha, 0 where nothing is drawn.
+
+    Returns:
+        In how many pixels it is drawn.
+    """
+    drawn = np.int32(0)
     for column in range(_U(TILE)):
         alpha = _alpha(level, slope, a, dx + _F(np.int32(column)))
         through = pixels[row + column]
@@ -65,14 +73,8 @@ def _record_row(
         is_open = is_drawn & (behind > _F(TRANSMITTANCE_MIN))
         pixels[row + column] = behind if is_open else (-abs(through) if is_drawn else through)
         tape[at_record, column] = alpha if is_open else _F(0.0)
-
-
-@njit(inline="always")
-def _is_drawn(tape: Any, record: Any) -> Any:
-    most = _F(0.0)
-    for column in range(_U(TILE)):
-        most = max(most, tape[record, column])
-    return most > _F(0.0)
+        drawn += np.int32(is_open)
+    return drawn
 
 
 @njit(inline="always")
@@ -98,12 +100,12 @@ def _load_gradients(
 
 @njit(inline="always")
 def _unblend_row(
-    pixels: Any, row: Any, tape: Any, record: Any, dy: Any,
+    pixels: Any, lanes: Any, row: Any, tape: Any, record: Any, dy: Any,
     red: Any, green: Any, blue: Any, depth: Any,
 ) -> None:  # fmt: skip
     """Takes one Gaussian off a row and adds its gradients to the lanes, without a branch."""
     for column in range(_U(TILE)):
-        at, lane = row + column, _U(_LANES) + column
+        at = row + column
         alpha = tape[record, column]
         inverse = _F(1.0) / (_F(1.0) - alpha)
         through = pixels[at] * inverse
@@ -117,34 +119,34 @@ def _unblend_row(
         part = part if alpha < _F(ALPHA_MAX) else _F(0.0)  # a limit passes no gradient
         pixels[at] = through
         pixels[at + _U(_BEHIND)] = behind + weight * value
-        pixels[lane] += part
-        pixels[lane + _U(TILE)] += part * dy
-        pixels[lane + _U(2 * TILE)] += part * dy * dy
-        pixels[lane + _U(3 * TILE)] += weight * of_red
-        pixels[lane + _U(4 * TILE)] += weight * of_green
-        pixels[lane + _U(5 * TILE)] += weight * of_blue
-        pixels[lane + _U(6 * TILE)] += weight * of_depth
+        lanes[column] += part
+        lanes[column + _U(TILE)] += part * dy
+        lanes[column + _U(2 * TILE)] += part * dy * dy
+        lanes[column + _U(3 * TILE)] += weight * of_red
+        lanes[column + _U(4 * TILE)] += weight * of_green
+        lanes[column + _U(5 * TILE)] += weight * of_blue
+        lanes[column + _U(6 * TILE)] += weight * of_depth
 
 
 @njit(inline="always")
-def _write_row(pixels: Any, first_x: Any, rows: Any, entry: int) -> None:
+def _write_row(lanes: Any, first_x: Any, rows: Any, entry: int) -> None:
     """Sums the lanes of an entry over the columns, and empties them."""
     p = px = py = pxx = pxy = pyy = _F(0.0)
     red = green = blue = depth = _F(0.0)
     for column in range(TILE):
-        x, lane = first_x + _F(column), _U(_LANES + column)
-        part, part_y = pixels[lane], pixels[lane + _U(TILE)]
+        x, lane = first_x + _F(column), _U(column)
+        part, part_y = lanes[lane], lanes[lane + _U(TILE)]
         p, px, py = p + part, px + part * x, py + part_y
         pxx, pxy = pxx + part * x * x, pxy + part_y * x
-        pyy += pixels[lane + _U(2 * TILE)]
-        red += pixels[lane + _U(3 * TILE)]
-        green += pixels[lane + _U(4 * TILE)]
-        blue += pixels[lane + _U(5 * TILE)]
-        depth += pixels[lane + _U(6 * TILE)]
+        pyy += lanes[lane + _U(2 * TILE)]
+        red += lanes[lane + _U(3 * TILE)]
+        green += lanes[lane + _U(4 * TILE)]
+        blue += lanes[lane + _U(5 * TILE)]
+        depth += lanes[lane + _U(6 * TILE)]
     rows[entry, 0], rows[entry, 1], rows[entry, 2] = p, px, py
     rows[entry, 3], rows[entry, 4], rows[entry, 5] = pxx, pxy, pyy
     rows[entry, 6], rows[entry, 7], rows[entry, 8], rows[entry, 9] = red, green, blue, depth
-    pixels[_LANES:] = _F(0.0)
+    lanes[:] = _F(0.0)
 
 
 @kernel(
@@ -161,7 +163,8 @@ def unblend(
     the sum by weight, not of the mean; it may be empty.
     """
     tiles_x = (alpha.shape[1] + TILE - 1) // TILE
-    pixels = np.empty(_LANES + _LANE_COUNT * TILE, np.float32)
+    pixels = np.empty(_PLANES, np.float32)
+    lanes = np.zeros(_LANE_COUNT * TILE, np.float32)
     tape, records = np.empty((1024, TILE), np.float32), np.empty(1024, np.int32)
     for tile in range(first, starts.shape[0] - 1, step):
         begin, end = starts[tile], starts[tile + 1]
@@ -169,32 +172,35 @@ def unblend(
         y0, x0 = tile_y * TILE, (tile - tile_y * tiles_x) * TILE
         rows[begin:end] = _F(0.0)
         pixels[:_PIXELS] = _F(1.0)
-        count = 0
+        left = records.shape[0]  # the tape is filled from its end, to be read forward
         for entry in range(begin, end):
             i = _U(entries[entry])
-            if count + TILE > records.shape[0]:
+            splat = _load(splats, i, x0)
+            if left < TILE:
+                left += records.shape[0]
                 tape, records = _grow(tape, records)
             for y in range(max(int(splats[i, 9]), y0), min(int(splats[i, 10]), y0 + TILE)):
-                level, slope, first_x, shows = _row_of(splats, i, x0, y)
+                level, slope, shows = _at_row(splat, y)
                 if shows:
-                    row, at = _U((y - y0) * TILE), _U(count)
-                    _record_row(pixels, row, tape, at, level, slope, splats[i, 2], first_x)
-                    if _is_drawn(tape, at):
-                        records[count] = (entry - begin) * TILE + (y - y0)
-                        count += 1
+                    row, at = _U((y - y0) * TILE), _U(left - 1)
+                    drawn = _record_row(pixels, row, tape, at, level, slope, splat[0], splat[4])
+                    if drawn > 0:
+                        left -= 1
+                        records[left] = (entry - begin) * TILE + (y - y0)
             if (entry - begin) % 16 == 15 and _is_finished(pixels):
                 break
         _load_gradients(pixels, y0, x0, background, image, alpha, depth)
-        for record in range(count - 1, -1, -1):
+        for record in range(left, records.shape[0]):
             entry, y = begin + records[record] // TILE, y0 + records[record] % TILE
             i, row = _U(entries[entry]), _U((y - y0) * TILE)
             dy = _F(y) + _F(0.5) - splats[i, 1]
             _unblend_row(
-                pixels, row, tape, _U(record), dy,
+                pixels, lanes, row, tape, _U(record), dy,
                 splats[i, 6], splats[i, 7], splats[i, 8], depths[i],
             )  # fmt: skip
-            if record == 0 or begin + records[record - 1] // TILE != entry:
-                _write_row(pixels, _F(x0) + _F(0.5) - splats[i, 0], rows, entry)
+            after = record + 1
+            if after == records.shape[0] or begin + records[after] // TILE != entry:
+                _write_row(lanes, _F(x0) + _F(0.5) - splats[i, 0], rows, entry)
 
 
 @kernel("void(i4[::1], f4[:,::1], i8, i8, f4[:,::1])")
@@ -294,20 +300,21 @@ def unproject(
         for camera in range(views.shape[0]):
             if keys[camera, i] == HIDDEN:
                 continue
-            lens, known = lenses[camera], sums[camera, i]
+            known = sums[camera, i]
+            focal, _, across, down = _read_lens(lenses, camera)
             x, y, z = _to_camera(means, i, views, camera)
             u, v = x / z, y / z
-            held_u, held_v = min(max(u, lens[4]), lens[5]), min(max(v, lens[6]), lens[7])
-            x_row = _image_row(views, camera, 0, lens[0] / z, held_u)
-            y_row = _image_row(views, camera, 1, lens[1] / z, held_v)
+            held_u, held_v = min(max(u, across[0]), across[1]), min(max(v, down[0]), down[1])
+            x_row = _image_row(views, camera, 0, focal[0] / z, held_u)
+            y_row = _image_row(views, camera, 1, focal[1] / z, held_v)
             at_x, at_y, of_x_row, of_y_row = _add_shape(
                 axes, scales, i, x_row, y_row, known, total
             )
             of_u, x_deep = _leave_ray(
-                views, camera, lens[0], held_u == u, z, at_x, x_row, of_x_row
+                views, camera, focal[0], held_u == u, z, at_x, x_row, of_x_row
             )
             of_v, y_deep = _leave_ray(
-                views, camera, lens[1], held_v == v, z, at_y, y_row, of_y_row
+                views, camera, focal[1], held_v == v, z, at_y, y_row, of_y_row
             )
             of_z = np.float64(known[9]) + x_deep + y_deep - (of_u * u + of_v * v) / z
             for k in range(3):

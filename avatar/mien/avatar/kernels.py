@@ -65,12 +65,19 @@ def _to_camera(means: Any, i: int, views: Any, camera: int) -> Any:
 @njit(inline="always")
 def _image_row(views: Any, camera: int, row: int, gain: float, ray: float) -> Any:
     """Gives one row of J R_view: what a step in the world does to a pixel's x or y."""
-    view = views[camera]
     return (
-        gain * (view[row, 0] - ray * view[2, 0]),
-        gain * (view[row, 1] - ray * view[2, 1]),
-        gain * (view[row, 2] - ray * view[2, 2]),
+        gain * (views[camera, row, 0] - ray * views[camera, 2, 0]),
+        gain * (views[camera, row, 1] - ray * views[camera, 2, 1]),
+        gain * (views[camera, row, 2] - ray * views[camera, 2, 2]),
     )
+
+
+@njit(inline="always")
+def _read_lens(lenses: Any, camera: int) -> Any:
+    """Gives focal lengths, center, and the ranges of u and v, in pairs."""
+    across, down = (lenses[camera, 4], lenses[camera, 5]), (lenses[camera, 6], lenses[camera, 7])
+    focal, center = (lenses[camera, 0], lenses[camera, 1]), (lenses[camera, 2], lenses[camera, 3])
+    return focal, center, across, down
 
 
 @njit(inline="always")
@@ -125,12 +132,12 @@ def project(
             x, y, z = _to_camera(means, i, views, camera)
             if z < NEAR or opacity < ALPHA_MIN:
                 continue
-            lens, splat, rect = lenses[camera], splats[camera, i], rects[camera, i]
+            focal, middle, across, down = _read_lens(lenses, camera)
             u, v = x / z, y / z
-            center_x, center_y = lens[0] * u + lens[2], lens[1] * v + lens[3]
-            u, v = min(max(u, lens[4]), lens[5]), min(max(v, lens[6]), lens[7])
-            x_row = _image_row(views, camera, 0, lens[0] / z, u)
-            y_row = _image_row(views, camera, 1, lens[1] / z, v)
+            center_x, center_y = focal[0] * u + middle[0], focal[1] * v + middle[1]
+            u, v = min(max(u, across[0]), across[1]), min(max(v, down[0]), down[1])
+            x_row = _image_row(views, camera, 0, focal[0] / z, u)
+            y_row = _image_row(views, camera, 1, focal[1] / z, v)
             xx, xy, yy = _covariance(axes, scales, i, x_row, y_row)
             log_opacity = math.log(opacity)
             fading = max(log_opacity - _LOG_ALPHA_MIN, 0.0)
@@ -140,17 +147,22 @@ def project(
             if left >= right or top >= bottom:
                 continue
             keys[camera, i] = _F(z).view(np.uint32)
-            rect[0], rect[1] = left // TILE, (right - 1) // TILE + 1
-            rect[2], rect[3] = top // TILE, (bottom - 1) // TILE + 1
+            rects[camera, i, 0], rects[camera, i, 1] = left // TILE, (right - 1) // TILE + 1
+            rects[camera, i, 2], rects[camera, i, 3] = top // TILE, (bottom - 1) // TILE + 1
             log_inverse = _LOG2_E / (xx * yy - xy * xy)
-            splat[0], splat[1] = center_x, center_y
-            splat[2], splat[4] = -0.5 * yy * log_inverse, -0.5 * xx * log_inverse
-            splat[3] = xy * log_inverse
-            splat[5] = log_opacity * _LOG2_E
+            splats[camera, i, 0], splats[camera, i, 1] = center_x, center_y
+            splats[camera, i, 2], splats[camera, i, 4] = (
+                -0.5 * yy * log_inverse,
+                -0.5 * xx * log_inverse,
+            )
+            splats[camera, i, 3] = xy * log_inverse
+            splats[camera, i, 5] = log_opacity * _LOG2_E
             for channel in range(3):
-                splat[6 + channel] = colors[min(camera, colors.shape[0] - 1), i, channel]
-            splat[9], splat[10] = top, bottom
-            splat[11] = 1.0 / (yy * log_inverse)
+                splats[camera, i, 6 + channel] = colors[
+                    min(camera, colors.shape[0] - 1), i, channel
+                ]
+            splats[camera, i, 9], splats[camera, i, 10] = top, bottom
+            splats[camera, i, 11] = 1.0 / (yy * log_inverse)
 
 
 @njit(inline="always")
@@ -175,14 +187,14 @@ def _alpha(level: Any, slope: Any, a: Any, x: Any) -> Any:
 
 
 @njit(inline="always")
-def _blend_row(
-    pixels: Any, row: Any, level: Any, slope: Any, a: Any, dx: Any, red: Any, green: Any, blue: Any
-) -> None:
+def _blend_row(pixels: Any, row: Any, line: Any, paint: Any, with_depth: bool) -> None:
     """Blends one Gaussian into the 16 pixels of a tile's row, without a branch: it vectorizes.
 
-    `pixels` holds the transmittance, then the three colors, of one tile. The transmittance of
-    a finished pixel is stored negative: behind any further Gaussian it is below the limit too.
+    `pixels` holds the transmittance, then the three colors and the depth, of one tile. The
+    transmittance of a finished pixel is stored negative: behind any further Gaussian it is
+    below the limit too.
     """
+    (level, slope, a, dx), (red, green, blue, depth) = line, paint
     for column in range(_U(TILE)):
         at = row + column
         alpha = _alpha(level, slope, a, dx + _F(np.int32(column)))
@@ -195,32 +207,25 @@ def _blend_row(
         pixels[at + _U(_PIXELS)] += weight * red
         pixels[at + _U(2 * _PIXELS)] += weight * green
         pixels[at + _U(3 * _PIXELS)] += weight * blue
+        if with_depth:
+            pixels[at + _U(4 * _PIXELS)] += weight * depth
 
 
 @njit(inline="always")
-def _keep_row(pixels: Any, row: Any) -> None:
-    """Notes a row's transmittance before a Gaussian, for `_blend_depth`."""
-    for column in range(_U(TILE)):
-        pixels[_U(5 * _PIXELS) + column] = pixels[row + column]
+def _load(splats: Any, i: Any, x0: int) -> Any:
+    """Reads once a tile what `_at_row` needs in every row: a, b, c, l, first x, y, slot 11."""
+    a, b, c, level = splats[i, 2], splats[i, 3], splats[i, 4], splats[i, 5]
+    return a, b, c, level, _F(x0) + _F(0.5) - splats[i, 0], splats[i, 1], splats[i, 11]
 
 
 @njit(inline="always")
-def _blend_depth(pixels: Any, row: Any, depth: Any) -> None:
-    """Adds a depth by the weight that the colors had: what the transmittance fell by."""
-    for column in range(_U(TILE)):
-        fell = abs(pixels[_U(5 * _PIXELS) + column]) - abs(pixels[row + column])
-        pixels[row + column + _U(4 * _PIXELS)] += fell * depth
-
-
-@njit(inline="always")
-def _row_of(splats: Any, i: Any, x0: int, y: int) -> Any:
-    """Gives log2 alpha along row `y`: level, slope, the first pixel's x, and whether it shows."""
-    a, dy = splats[i, 2], _F(y) + _F(0.5) - splats[i, 1]
-    slope, level = splats[i, 3] * dy, splats[i, 5] + splats[i, 4] * dy * dy
-    first_x = _F(x0) + _F(0.5) - splats[i, 0]
-    peak = min(max(splats[i, 11] * slope, first_x), first_x + _F(TILE - 1))
+def _at_row(splat: Any, y: int) -> Any:
+    """Gives log2 alpha along row `y`: its level and slope, and whether any of it shows."""
+    a, first_x, dy = splat[0], splat[4], _F(y) + _F(0.5) - splat[5]
+    slope, level = splat[1] * dy, splat[3] + splat[2] * dy * dy
+    peak = min(max(splat[6] * slope, first_x), first_x + _F(TILE - 1))
     shows = level + peak * (slope + a * peak) >= _LOG2_ALPHA_MIN - _F(1e-4)
-    return level, slope, first_x, shows
+    return level, slope, shows
 
 
 @njit(inline="always")
@@ -233,8 +238,9 @@ def _is_finished(pixels: Any) -> Any:
 
 @njit(inline="always")
 def _write_tile(
-    pixels: Any, y0: int, x0: int, background: Any, image: Any, alpha: Any, depth: Any
-) -> None:
+    pixels: Any, y0: int, x0: int, background: Any,
+    image: Any, alpha: Any, depth: Any, with_depth: bool,
+) -> None:  # fmt: skip
     for y in range(min(TILE, alpha.shape[0] - y0)):
         for x in range(min(TILE, alpha.shape[1] - x0)):
             at = _U(y * TILE + x)
@@ -244,8 +250,38 @@ def _write_tile(
             for channel in range(3):
                 color = pixels[at + _U((channel + 1) * _PIXELS)]
                 image[y0 + y, x0 + x, channel] = color + through * background[channel]
-            if depth.shape[0] > 0:
+            if with_depth:
                 depth[y0 + y, x0 + x] = pixels[at + _U(4 * _PIXELS)] / max(cover, _F(1e-10))
+
+
+@njit(inline="always")
+def _blend_tiles(
+    splats: Any, depths: Any, starts: Any, entries: Any, first: int, step: int,
+    background: Any, image: Any, alpha: Any, depth: Any, with_depth: bool,
+) -> None:  # fmt: skip
+    """Draws as `blend` or, by a constant `with_depth`, as `blend_with_depth`."""
+    tiles_x = (alpha.shape[1] + TILE - 1) // TILE
+    pixels = np.empty((5 if with_depth else 4) * _PIXELS, np.float32)
+    for tile in range(first, starts.shape[0] - 1, step):
+        tile_y = tile // tiles_x
+        y0, x0 = tile_y * TILE, (tile - tile_y * tiles_x) * TILE
+        pixels[:_PIXELS] = _F(1.0)
+        pixels[_PIXELS:] = _F(0.0)
+        for entry in range(starts[tile], starts[tile + 1]):
+            i = _U(entries[entry])
+            splat = _load(splats, i, x0)
+            far = depths[i] if with_depth else _F(0.0)  # spares a fetch from afar
+            paint = splats[i, 6], splats[i, 7], splats[i, 8], far
+            top, bottom = int(splats[i, 9]), int(splats[i, 10])
+            for y in range(max(top, y0), min(bottom, y0 + TILE)):
+                level, slope, shows = _at_row(splat, y)
+                if shows:
+                    row = _U((y - y0) * TILE)
+                    line = level, slope, splat[0], splat[4]
+                    _blend_row(pixels, row, line, paint, with_depth)
+            if (entry - starts[tile]) % 16 == 15 and _is_finished(pixels):
+                break
+        _write_tile(pixels, y0, x0, background, image, alpha, depth, with_depth)
 
 
 @kernel(
@@ -255,32 +291,23 @@ def blend(
     splats: Any, depths: Any, starts: Any, entries: Any, first: int, step: int,
     background: Any, image: Any, alpha: Any, depth: Any,
 ) -> None:  # fmt: skip
-    """Draws tiles `first`, `first + step`, ... of one camera.
+    """Draws tiles `first`, `first + step`, ... of one camera; leaves `depth` as it is.
 
-    Fills `image [H, W, 3]`, `alpha [H, W]`, and `depth [H, W]` with the mean of `depths [N]`
-    by weight, unless it is empty.
+    Fills `image [H, W, 3]` and `alpha [H, W]`.
     """
-    tiles_x = (alpha.shape[1] + TILE - 1) // TILE
-    with_depth = depth.shape[0] > 0
-    pixels = np.empty(5 * _PIXELS + TILE, np.float32)
-    for tile in range(first, starts.shape[0] - 1, step):
-        tile_y = tile // tiles_x
-        y0, x0 = tile_y * TILE, (tile - tile_y * tiles_x) * TILE
-        pixels[:_PIXELS] = _F(1.0)
-        pixels[_PIXELS:] = _F(0.0)
-        for entry in range(starts[tile], starts[tile + 1]):
-            i = _U(entries[entry])
-            a, red, green, blue = splats[i, 2], splats[i, 6], splats[i, 7], splats[i, 8]
-            top, bottom = int(splats[i, 9]), int(splats[i, 10])
-            for y in range(max(top, y0), min(bottom, y0 + TILE)):
-                level, slope, first_x, shows = _row_of(splats, i, x0, y)
-                if shows:
-                    row = _U((y - y0) * TILE)
-                    if with_depth:
-                        _keep_row(pixels, row)
-                    _blend_row(pixels, row, level, slope, a, first_x, red, green, blue)
-                    if with_depth:
-                        _blend_depth(pixels, row, depths[i])
-            if (entry - starts[tile]) % 16 == 15 and _is_finished(pixels):
-                break
-        _write_tile(pixels, y0, x0, background, image, alpha, depth)
+    _blend_tiles(
+        splats, depths, starts, entries, first, step, background, image, alpha, depth, False
+    )
+
+
+@kernel(
+    "void(f4[:,::1], f4[::1], i8[::1], i4[::1], i8, i8, f4[::1], f4[:,:,::1], f4[:,::1],f4[:,::1])"
+)
+def blend_with_depth(
+    splats: Any, depths: Any, starts: Any, entries: Any, first: int, step: int,
+    background: Any, image: Any, alpha: Any, depth: Any,
+) -> None:  # fmt: skip
+    """Draws as `blend`, and `depth [H, W]`: the mean of `depths [N]` by weight."""
+    _blend_tiles(
+        splats, depths, starts, entries, first, step, background, image, alpha, depth, True
+    )

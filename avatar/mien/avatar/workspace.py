@@ -109,9 +109,11 @@ class Workspace:
         depth = np.empty((cameras, *size), np.float32) if with_depth else None
         behind = np.asarray(background, np.float32)
 
+        kernel = kernels.blend_with_depth if with_depth else kernels.blend
+
         def blend(camera: int, first: int, step: int) -> None:
             drawn = image[camera], alpha[camera], _NOTHING if depth is None else depth[camera]
-            kernels.blend(*self._of(camera), first, step, behind, *drawn)
+            kernel(*self._of(camera), first, step, behind, *drawn)
 
         _run_tiles(blend, cameras, threads)
         return image, alpha, depth
