@@ -3,6 +3,15 @@
 from mien.avatar.avatar import Avatar
 from mien.avatar.gaussians import Gaussians
 from mien.avatar.ply import read_ply, write_ply
-from mien.avatar.render import Image, render, render_frames
+from mien.avatar.render import Image, render, render_cameras, render_frames
 
-__all__ = ["Avatar", "Gaussians", "Image", "read_ply", "render", "render_frames", "write_ply"]
+__all__ = [
+    "Avatar",
+    "Gaussians",
+    "Image",
+    "read_ply",
+    "render",
+    "render_cameras",
+    "render_frames",
+    "write_ply",
+]
