@@ -9,7 +9,9 @@ import torch
 from torch import Tensor
 
 from mien.llm.base import built_in_base
+from mien.llm.decoder import QwenDecoder
 from mien.llm.mixture import Mixture
+from mien.llm.model import MotionLanguageModel
 from mien.llm.network import PrefixedModel
 from mien.llm.plan import Line, format_lines
 from mien.llm.pools import ClipPool, Sample, TextPool, write_texts
@@ -72,6 +74,20 @@ def make_model(vocabulary: Vocabulary, seed: int = 3) -> PrefixedModel:
         torch.manual_seed(seed)
         prefix = WordPrefix(FakeWords.width, 24, 32)
     return PrefixedModel(base, prefix, vocabulary.control("word"))
+
+
+def make_language_model(kind: type[QwenDecoder] = QwenDecoder) -> MotionLanguageModel:
+    codec = make_codec()
+    vocabulary = make_vocabulary(codec)
+    network = make_model(vocabulary)
+    decoder = kind(network.base.config.to_dict(), network.base.state_dict())
+    return MotionLanguageModel(
+        vocabulary,
+        codec,
+        network.prefix,
+        {"text_to_motion": decoder, "motion_to_text": decoder},
+        FakeWords(),  # type: ignore[arg-type]
+    )
 
 
 def plain_caption(lines: Sequence[Line], rng: random.Random) -> list[str]:

@@ -3,11 +3,10 @@ from collections.abc import Sequence
 
 import pytest
 import torch
-from tests.llm.llm_world import NUM_CODES, FakeWords, make_codec, make_model, make_vocabulary
+from tests.llm.llm_world import NUM_CODES, make_language_model
 from torch import Tensor
 
 from mien.llm.composer import FrameWriter
-from mien.llm.decoder import QwenDecoder
 from mien.llm.drive import run_steps
 from mien.llm.editing import (
     Infill,
@@ -26,17 +25,7 @@ SCORE = "smile both mid 0.4 1.4 ; nod both strong 2.0 3.4 ; wink left mid 3.6 4.
 
 @pytest.fixture(scope="module")
 def model() -> MotionLanguageModel:
-    codec = make_codec()
-    vocabulary = make_vocabulary(codec)
-    network = make_model(vocabulary)
-    decoder = QwenDecoder(network.base.config.to_dict(), network.base.state_dict())
-    return MotionLanguageModel(
-        vocabulary,
-        codec,
-        network.prefix,
-        {"text_to_motion": decoder, "motion_to_text": decoder},
-        FakeWords(),  # type: ignore[arg-type]
-    )
+    return make_language_model()
 
 
 def _codes(count: int) -> Tensor:

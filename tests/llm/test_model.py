@@ -2,9 +2,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from tests.llm.llm_world import NUM_CODES, FakeWords, make_codec, make_model, make_vocabulary
+from tests.llm.llm_world import NUM_CODES, make_language_model
 
-from mien.llm.decoder import QwenDecoder
 from mien.llm.model import MAX_SECONDS, MotionLanguageModel
 from mien.llm.plan import parse_lines
 from mien.llm.sampling import Sampling
@@ -12,17 +11,7 @@ from mien.llm.sampling import Sampling
 
 @pytest.fixture(scope="module")
 def model() -> MotionLanguageModel:
-    codec = make_codec()
-    vocabulary = make_vocabulary(codec)
-    network = make_model(vocabulary)
-    decoder = QwenDecoder(network.base.config.to_dict(), network.base.state_dict())
-    return MotionLanguageModel(
-        vocabulary,
-        codec,
-        network.prefix,
-        {"text_to_motion": decoder, "motion_to_text": decoder},
-        FakeWords(),  # type: ignore[arg-type]
-    )
+    return make_language_model()
 
 
 @pytest.mark.parametrize("seconds", [0.04, 0.5, 3.0, 8.0, 8.04, 13.0, 31.0])

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from tests.llm.llm_world import FakeWords, make_codec, make_model, make_vocabulary
+from tests.llm.llm_world import make_language_model
 from torch import Tensor
 
 from mien.llm.composer import CONTEXT, WINDOW
@@ -55,17 +55,7 @@ class Counter:
 
 @pytest.fixture(scope="module")
 def model() -> MotionLanguageModel:
-    codec = make_codec()
-    vocabulary = make_vocabulary(codec)
-    network = make_model(vocabulary)
-    decoder = Spy(network.base.config.to_dict(), network.base.state_dict())
-    return MotionLanguageModel(
-        vocabulary,
-        codec,
-        network.prefix,
-        {"text_to_motion": decoder, "motion_to_text": decoder},
-        FakeWords(),  # type: ignore[arg-type]
-    )
+    return make_language_model(Spy)
 
 
 @pytest.fixture

@@ -95,6 +95,18 @@ def _run(args: list[str]) -> int:
     return 0
 
 
+def run_alone(options: type) -> int:
+    """Run a command that is no verb of `mien`; 0 done, 2 bad input."""
+    import tyro
+
+    try:
+        tyro.cli(options, config=(tyro.conf.FlagCreatePairsOff,)).run()
+    except Refusal as error:
+        print(f"mien: error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
 def parse(args: list[str]) -> Any:
     """The verb's dataclass filled in from the arguments, or None where help was shown.
 

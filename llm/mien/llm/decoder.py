@@ -109,9 +109,7 @@ class QwenDecoder:
         starts = torch.tensor(self._lengths)
         at = starts[:, None] + torch.arange(length)  # [B, n]
         total = max(self._lengths) + length
-        mask = None
-        if batch > 1 or length > 1:
-            mask = (torch.arange(total) <= at[..., None])[:, None]  # [B, 1, n, total]
+        mask = (torch.arange(total) <= at[..., None])[:, None]  # [B, 1, n, total]
         place = at.clamp(max=self._rope[0].shape[0] - 1)  # only padding can lie beyond
         cos, sin = self._rope[0][place][:, None], self._rope[1][place][:, None]
         for index, layer in enumerate(self._layers):
@@ -163,12 +161,8 @@ class QwenDecoder:
         k = _rotate(_rms(k, layer["k_norm"], self.eps), cos, sin)
         keys, values = self._store(index, k, v, at, total)
         groups = self.num_heads // self.num_kv
-        if mask is None:  # one row, one step: the heads of a group share its keys
-            q = q.view(1, self.num_kv, groups, self.head_dim)
-            y = F.scaled_dot_product_attention(q, keys, values)
-        else:
-            keys, values = (t.repeat_interleave(groups, dim=1) for t in (keys, values))
-            y = F.scaled_dot_product_attention(q, keys, values, attn_mask=mask).transpose(1, 2)
+        keys, values = (t.repeat_interleave(groups, dim=1) for t in (keys, values))
+        y = F.scaled_dot_product_attention(q, keys, values, attn_mask=mask).transpose(1, 2)
         return F.linear(y.reshape(batch, length, -1), layer["out"])
 
     def _store(

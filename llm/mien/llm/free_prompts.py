@@ -7,7 +7,7 @@ from functools import cache
 from mien.data_synth.free_wording import Act, FreeWording, Plan
 from mien.data_synth.grammar import PERSONS, YOU, Form, Person, fill, inflect
 from mien.data_synth.lexicon import Entry, Lexicon
-from mien.data_synth.performance import Performance, on_grid, shaped_action
+from mien.data_synth.performance import Performance, clash, on_grid, shaped_action
 from mien.data_synth.writer import write
 from mien.llm.plan import MAX_LINE_TICKS, TICK_S, Line, format_lines, stretch_lines
 from mien.llm.pools import Sample
@@ -131,8 +131,6 @@ def _part(rng: random.Random) -> tuple[str, Plan]:
 
 
 def _clash(first: Plan, second: Plan) -> bool:
-    from mien.data_synth.performance import clash
-
     lexicon = Lexicon.default()
     return clash(lexicon[first[0][0].entry], lexicon[second[0][0].entry])
 

@@ -51,6 +51,12 @@ Piece = tuple[str, Callable[[], list[Clip]]]
 Pieces = Iterable[Piece]
 
 
+def _cut(count: int) -> Iterator[tuple[str, range]]:
+    """Cut numbers from 0 on into pieces, each named by its first."""
+    for start in range(0, count, PIECE):
+        yield f"{start:07d}", range(start, min(start + PIECE, count))
+
+
 class CorpusPieces:
     """The clips of a corpus that are for training, a thousand at a time.
 
@@ -64,12 +70,11 @@ class CorpusPieces:
 
     def pieces(self) -> Iterator[Piece]:
         """Name each piece, with a function that reads it."""
-        for start in range(0, len(self._rows), PIECE):
-            stop = min(start + PIECE, len(self._rows))
-            yield f"{start:07d}", partial(self._read, start, stop)
+        for name, numbers in _cut(len(self._rows)):
+            yield name, partial(self._read, numbers)
 
-    def _read(self, start: int, stop: int) -> list[Clip]:
-        return [clip_from_row(self._rows[i]) for i in range(start, stop)]
+    def _read(self, numbers: range) -> list[Clip]:
+        return [clip_from_row(self._rows[i]) for i in numbers]
 
 
 class DrillPieces:
@@ -85,12 +90,11 @@ class DrillPieces:
 
     def pieces(self) -> Iterator[Piece]:
         """Name each piece, with a function that makes it."""
-        for start in range(0, self._count, PIECE):
-            stop = min(start + PIECE, self._count)
-            yield f"drills{start:07d}", partial(self._make, start, stop)
+        for name, numbers in _cut(self._count):
+            yield f"drills{name}", partial(self._make, numbers)
 
-    def _make(self, start: int, stop: int) -> list[Clip]:
-        drills = (make_drill(self._seed, index) for index in range(start, stop))
+    def _make(self, numbers: range) -> list[Clip]:
+        drills = (make_drill(self._seed, index) for index in numbers)
         return [
             replace(drill, index=_FIRST_DRILL + drill.index, texts=drill.texts[:1])
             for drill in drills
@@ -129,8 +133,7 @@ def prepare_texts(
 
 def free_pieces(count: int) -> list[tuple[str, range]]:
     """Name each piece of the prompts in free wording, with their numbers."""
-    starts = range(0, count, PIECE)
-    return [(f"free{start:07d}", range(start, min(start + PIECE, count))) for start in starts]
+    return [(f"free{name}", numbers) for name, numbers in _cut(count)]
 
 
 def prepare_free_prompts(

@@ -177,7 +177,7 @@ class Trainer:
     def run(
         self, stage: str, model: PrefixedModel, shares: Mapping[Task, float], schedule: Schedule
     ) -> list[float]:
-        """Train one stage, or load it if it is done; its result lies in `out/work/STAGE`."""
+        """Train one stage, or load it if it is done; its result is kept."""
         folder = self.config.out / "work" / stage
         done = folder / "done.safetensors"
         if done.is_file():

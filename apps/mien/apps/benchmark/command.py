@@ -1,15 +1,15 @@
 """`mien eval full`: every figure of the field, with floors, ceilings, twins and intervals."""
 
 import json
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
+from mien.apps.cli import run_alone
 from mien.apps.progress import say
-from mien.apps.refusal import Refusal, refusing
+from mien.apps.refusal import refusing
 from mien.apps.request import check_seed
 from mien.apps.train import check_corpus, check_folder
 
@@ -170,9 +170,4 @@ def read_twin(
 
 def main() -> int:
     """Run the command; 0 done, 2 bad input."""
-    try:
-        tyro.cli(EvaluateFull, config=(tyro.conf.FlagCreatePairsOff,)).run()
-    except Refusal as error:
-        print(f"mien: error: {error}", file=sys.stderr)
-        return 2
-    return 0
+    return run_alone(EvaluateFull)

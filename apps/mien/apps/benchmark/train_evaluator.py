@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
+from mien.apps.cli import run_alone
 from mien.apps.progress import say, track
-from mien.apps.refusal import Refusal, refusing
+from mien.apps.refusal import refusing
 from mien.apps.request import check_seed
 from mien.apps.train import check_corpus, check_folder
 
@@ -109,12 +110,7 @@ def read_clips(corpus: Path, split: "Split", most: int) -> "list[Clip]":
 
 def main() -> int:
     """Run the command; 0 done, 2 bad input."""
-    try:
-        tyro.cli(TrainEvaluator, config=(tyro.conf.FlagCreatePairsOff,)).run()
-    except Refusal as error:
-        print(f"mien: error: {error}", file=sys.stderr)
-        return 2
-    return 0
+    return run_alone(TrainEvaluator)
 
 
 if __name__ == "__main__":
