@@ -22,7 +22,7 @@ def attach_adapter(
         rank: Of the updates.
         new_rows: Range of embedding rows that the adapter also learns, for a base that lacks our
             tokens.
-        learns_prefix: Whether the word prefix goes on learning.
+        learns_prefix: Whether the word prefix goes on learning, but for its sentence reader.
 
     Returns:
         The peft model around the base, which saves the adapter.
@@ -39,6 +39,8 @@ def attach_adapter(
     )
     adapted = get_peft_model(model.base, config, adapter_name=direction)
     model.prefix.requires_grad_(learns_prefix)
+    if model.prefix.sentence is not None:
+        model.prefix.sentence.requires_grad_(False)
     return adapted
 
 

@@ -13,7 +13,7 @@ from mien.llm.plan import MAX_LINE_TICKS, TICK_S, Line, format_lines, stretch_li
 from mien.llm.pools import Sample
 from mien.llm.vocabulary import MAX_LINES, MAX_TICKS
 
-_KINDS = {"prompt": 0.42, "phrase": 0.16, "plan": 0.2, "joined": 0.22}
+_KINDS = {"prompt": 0.48, "phrase": 0.1, "plan": 0.24, "joined": 0.18}
 _SEQUENTIAL = (
     *(
         ", then ",

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
-from jaxtyping import Int
+from jaxtyping import Float, Int
+from torch import Tensor
 
 from mien.llm.captions import caption_pieces
 from mien.llm.plan import FRAMES_PER_CLOCK, FRAMES_PER_TICK, Line, clip_lines, window_lines
@@ -26,7 +27,7 @@ INSTRUCTIONS = (
     "Caption the motion.",
 )
 _MIN_CROP_CLOCKS = 5
-_LENGTH_GROUPS = 8
+LENGTH_GROUPS = 8
 _WITH_MOTION: tuple[Task, ...] = ("text_to_motion", "motion_to_text")
 
 
@@ -85,7 +86,7 @@ class Mixture:
         task = TASKS[int(chance.choice(len(TASKS), p=shares / shares.sum()))]
         rng = np.random.default_rng((seed, step, worker))
         count = self.clip_batch if task in _WITH_MOTION else self.text_batch
-        indices = self._alike(task, count, int(chance.integers(_LENGTH_GROUPS)), rng)
+        indices = self._alike(task, count, int(chance.integers(LENGTH_GROUPS)), rng)
         examples = [self.example(task, index, rng) for index in indices]
         hidden = rng.random(count) < self.variation.hide_static
         gains = [float(1 - h) for h in hidden]
@@ -93,14 +94,10 @@ class Mixture:
         return task, collate(examples, pad, self.word_width, gains)
 
     def _alike(self, task: Task, count: int, group: int, rng: np.random.Generator) -> list[int]:
-        """Draw texts of like length, which need little padding.
-
-        Of several times as many, sorted by length and cut into groups, one group: every text is as
-        likely as another.
-        """
-        drawn = [self._index(task, rng) for _ in range(count * _LENGTH_GROUPS)]
-        drawn.sort(key=lambda index: self._length(task, index))
-        return drawn[group * count : (group + 1) * count]
+        """Draw texts of like length, which need little padding."""
+        return draw_alike(
+            lambda: self._index(task, rng), lambda index: self._length(task, index), count, group
+        )
 
     def _index(self, task: Task, rng: np.random.Generator) -> int:
         """Draw a text of the pool that a task takes from."""
@@ -186,17 +183,35 @@ class Mixture:
         """Leave out some words and add noise to the rest."""
         if example.words is None:
             return example
-        keep = torch.from_numpy(rng.random(len(example.words)) >= self.variation.drop_word)
-        keep[int(rng.integers(len(keep)))] = True
-        words = example.words[keep].float()
-        noise = torch.from_numpy(rng.standard_normal(words.shape, dtype=np.float32))
-        halves = words.view(len(words), 2, -1)
-        scale = halves.std(dim=(0, 2), keepdim=True) * self.variation.word_noise
-        words = (halves + noise.view_as(halves) * scale).view_as(words)
-        dropped = len(keep) - len(words)
+        words, dropped = drop_and_disturb(example.words, self.variation, rng)
         return replace(
             example, ids=example.ids[dropped:], weights=example.weights[dropped:], words=words
         )
+
+
+def draw_alike(
+    draw: Callable[[], int], length: Callable[[int], float], count: int, group: int
+) -> list[int]:
+    """Draw items of like length, which need little padding.
+
+    Of several times as many, sorted by length and cut into groups, one group: every item is as
+    likely as another.
+    """
+    drawn = sorted((draw() for _ in range(count * LENGTH_GROUPS)), key=length)
+    return drawn[group * count : (group + 1) * count]
+
+
+def drop_and_disturb(
+    words: Float[Tensor, "n f"], variation: Variation, rng: np.random.Generator
+) -> tuple[Float[Tensor, "m f"], int]:
+    """Leave out some words, never all, and add noise to the rest; also say how many went."""
+    keep = torch.from_numpy(rng.random(len(words)) >= variation.drop_word)
+    keep[int(rng.integers(len(keep)))] = True
+    kept = words[keep].float()
+    noise = torch.from_numpy(rng.standard_normal(kept.shape, dtype=np.float32))
+    halves = kept.view(len(kept), 2, -1)
+    scale = halves.std(dim=(0, 2), keepdim=True) * variation.word_noise
+    return (halves + noise.view_as(halves) * scale).view_as(kept), len(keep) - len(kept)
 
 
 def _crop(num_frames: int, rng: np.random.Generator) -> tuple[int, int]:

@@ -43,6 +43,7 @@ class PrefixedModel(nn.Module):
     def embed(self, batch: Batch) -> Float[Tensor, "b t d"]:
         """Embeddings of a batch, word vectors in place."""
         embeds: Tensor = self.base.get_input_embeddings()(batch.input_ids)
-        words = self.prefix(batch.words, batch.static_gain).to(embeds.dtype)
-        at = (batch.input_ids == self.word_id)[..., None].expand_as(embeds)
-        return torch.masked_scatter(embeds, at, words)
+        at = batch.input_ids == self.word_id
+        counts = at.sum(dim=1)
+        words = self.prefix(batch.words, batch.static_gain, counts[counts > 0]).to(embeds.dtype)
+        return torch.masked_scatter(embeds, at[..., None].expand_as(embeds), words)

@@ -1,12 +1,14 @@
 """The word prefix: one soft vector a word, in front of the sequence."""
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+SENTENCE_GAIN = 0.2  # of a sentence's vector beside its last word's, which is about as large
 
-class WordPrefix(nn.Module):
-    """Project word vectors into the embedding space of the language model.
+
+class WordProjection(nn.Module):
+    """Project word vectors to a width.
 
     Each half of a word vector (contextual, static) is normalized by itself; in training the
     static half is dropped for whole prompts, so that the model also learns to read words by what
@@ -15,7 +17,7 @@ class WordPrefix(nn.Module):
     Args:
         word_width: Width of a word vector, both halves.
         hidden: Width inside.
-        width: Width of the language model.
+        width: Width of the result.
     """
 
     def __init__(self, word_width: int, hidden: int, width: int) -> None:
@@ -27,8 +29,8 @@ class WordPrefix(nn.Module):
         )
 
     def forward(
-        self, words: Float[Tensor, "*n f"], static_gain: Float[Tensor, "*n"] | None = None
-    ) -> Float[Tensor, "*n d"]:
+        self, words: Float[Tensor, "n f"], static_gain: Float[Tensor, " n"] | None = None
+    ) -> Float[Tensor, "n d"]:
         """Project words; `static_gain` of 0 hides the static half of a word."""
         context, static = words.chunk(2, dim=-1)
         static = self.norm_static(static)
@@ -36,3 +38,81 @@ class WordPrefix(nn.Module):
             static = static * static_gain[..., None]
         out: Tensor = self.project(torch.cat([self.norm_context(context), static], dim=-1))
         return out
+
+
+class SentenceReader(nn.Module):
+    """Read all words of a sentence into one vector, by attention with a query a head.
+
+    It learns by itself, to name the actions that a prompt asks for (`mien.llm.naming`), from many
+    more prompts than the language model could read in that time.
+
+    Args:
+        word_width: Width of a word vector, both halves.
+        hidden: Width inside.
+        width: Width of the result.
+        heads: Queries.
+        dropout: Share of the pooled values that training hides.
+    """
+
+    def __init__(
+        self, word_width: int, hidden: int, width: int, heads: int = 8, dropout: float = 0.3
+    ) -> None:
+        super().__init__()
+        self.words = WordProjection(word_width, hidden, width)
+        self.score = nn.Linear(width, heads)
+        self.mix = nn.Sequential(nn.Linear(heads * width, width), nn.GELU(), nn.Dropout(dropout))
+        self.norm = nn.LayerNorm(width, elementwise_affine=False)
+
+    def forward(
+        self,
+        words: Float[Tensor, "n f"],
+        counts: Int[Tensor, " b"],
+        static_gain: Float[Tensor, " n"] | None = None,
+    ) -> Float[Tensor, "b d"]:
+        """Read sentences whose words stand one after the other, `counts` of each."""
+        values = self.words(words, static_gain).float()
+        places = torch.arange(int(counts.max()), device=counts.device)
+        real = (places < counts[:, None])[..., None]
+        padded = values.new_zeros(*real.shape[:2], values.shape[-1]).masked_scatter(real, values)
+        scores = self.score(padded).float().masked_fill(~real, -torch.inf)
+        pooled = torch.einsum("bth,btd->bhd", scores.softmax(dim=1), padded)
+        out: Tensor = self.norm(self.mix(pooled.flatten(1)).float())
+        return out
+
+
+class WordPrefix(WordProjection):
+    """Word vectors in the embedding space of the language model.
+
+    Args:
+        word_width: Width of a word vector, both halves.
+        hidden: Width inside.
+        width: Width of the language model.
+        reads_sentence: Whether the last word also carries the sentence as a whole.
+    """
+
+    def __init__(
+        self, word_width: int, hidden: int, width: int, reads_sentence: bool = False
+    ) -> None:
+        super().__init__(word_width, hidden, width)
+        self.sentence = SentenceReader(word_width, hidden, width) if reads_sentence else None
+
+    def forward(
+        self,
+        words: Float[Tensor, "n f"],
+        static_gain: Float[Tensor, " n"] | None = None,
+        counts: Int[Tensor, " b"] | None = None,
+    ) -> Float[Tensor, "n d"]:
+        """Project words.
+
+        Args:
+            words: Of one or more prompts, one after the other.
+            static_gain: One a word; 0 hides its static half.
+            counts: Words of each prompt, none of them 0; None takes all words as one prompt.
+        """
+        out = super().forward(words, static_gain)
+        if self.sentence is None or not len(words):
+            return out
+        if counts is None:
+            counts = torch.tensor([len(words)], device=words.device)
+        whole = SENTENCE_GAIN * self.sentence(words, counts, static_gain)
+        return out.index_add(0, counts.cumsum(0) - 1, whole.to(out.dtype))

@@ -54,6 +54,7 @@ def write_card(
             "word_width": first.in_features,
             "hidden": first.out_features,
             "width": last.out_features,
+            "reads_sentence": model.prefix.sentence is not None,
         },
         "config": json.loads(json.dumps(config, default=str)),
         **made,

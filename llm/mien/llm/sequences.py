@@ -15,6 +15,7 @@ Task = Literal["text_to_plan", "text_to_motion", "motion_to_text", "plan_to_text
 TASKS: tuple[Task, ...] = get_args(Task)
 DURATION_WEIGHT = 0.2
 HINT_WEIGHT = 1.0
+ASKED_WEIGHTS = (2.0, 1.0, 0.5, 0.5, 0.5)  # of a line; prompts leave strength and times open
 CAPTION_WEIGHT = 0.3  # behind a motion; behind a given plan it is all there is to learn
 CODE_WEIGHT = 0.3  # ten times as many as plan tokens, which decide more
 
@@ -55,6 +56,11 @@ class Batch:
     words: Float[Tensor, "n f"]
     static_gain: Float[Tensor, " n"]
 
+    @property
+    def num_positions(self) -> int:
+        """Positions read, with padding."""
+        return self.input_ids.numel()
+
 
 class SequenceWriter:
     """Writes examples of each task.
@@ -71,7 +77,9 @@ class SequenceWriter:
     ) -> Example:
         """Words, then the plan."""
         ids, weights = self._prefixed(words)
-        plan, plan_weights = self._plan(lines, ticks, "motion", DURATION_WEIGHT)
+        plan, _ = self._plan(lines, ticks, "motion", DURATION_WEIGHT)
+        num_lines = (len(plan) - 3) // len(ASKED_WEIGHTS)
+        plan_weights = [0.0, DURATION_WEIGHT, *ASKED_WEIGHTS * num_lines, 1.0]
         return Example(ids + plan, weights + plan_weights, words)
 
     def text_to_motion(

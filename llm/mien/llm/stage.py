@@ -15,8 +15,11 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from mien.llm.mixture import Mixture
+from mien.llm.naming import Naming, NamingMixture
 from mien.llm.network import PrefixedModel
 
+Learner = PrefixedModel | Naming
+Draws = Mixture | NamingMixture
 Precision = Literal["fp32", "bf16"]
 Rule = Literal["muon", "adamw"]
 
@@ -78,8 +81,8 @@ class Progress:
 
 
 def train_stage(
-    model: PrefixedModel,
-    mixture: Mixture,
+    model: Learner,
+    mixture: Draws,
     schedule: Schedule,
     folder: Path,
     seed: int,
@@ -125,7 +128,7 @@ def train_stage(
             optimizer.step()
             optimizer.zero_grad()
         losses.append(float(loss.detach()))
-        meter.add(task, losses[-1], batch.input_ids.numel() * accelerator.num_processes, step + 1)
+        meter.add(task, losses[-1], batch.num_positions * accelerator.num_processes, step + 1)
         is_due = schedule.checkpoint_every and (step + 1) % schedule.checkpoint_every == 0
         if is_due and accelerator.is_main_process:
             save_checkpoint(accelerator.unwrap_model(prepared), optimizers, losses, folder)
@@ -142,7 +145,7 @@ def _to_device(batch: Any, device: torch.device) -> Any:
     return type(batch)(**{name: value.to(device) for name, value in vars(batch).items()})
 
 
-def _optimizers(model: PrefixedModel, schedule: Schedule) -> list[torch.optim.Optimizer]:
+def _optimizers(model: Learner, schedule: Schedule) -> list[torch.optim.Optimizer]:
     """AdamW, without decay on vectors; Muon for the matrices that map hidden states, if wanted."""
     trainable = [p for p in model.parameters() if p.requires_grad]
     by_muon = [

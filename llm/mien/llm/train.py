@@ -8,11 +8,13 @@ from pathlib import Path
 
 import torch
 from safetensors.torch import load_file, save_file
+from torch import Tensor
 
 from mien.data_synth.lexicon import Lexicon
 from mien.llm.adapters import attach_adapter, save_adapter
 from mien.llm.base import append_rows, built_in_base, load_base
 from mien.llm.mixture import Mixture, Variation
+from mien.llm.naming import Naming, NamingMixture
 from mien.llm.network import PrefixedModel
 from mien.llm.pools import ClipPool, TextPool
 from mien.llm.prefix import WordPrefix
@@ -31,6 +33,8 @@ from mien.llm.prepare import (
 from mien.llm.saving import save_pretrained, save_shell, write_card
 from mien.llm.sequences import SequenceWriter, Task
 from mien.llm.stage import (
+    Draws,
+    Learner,
     Precision,
     Progress,
     Schedule,
@@ -73,6 +77,9 @@ class TrainLlmConfig:
         drills: Single actions to learn from beside the corpus.
         free_prompts: Prompts in free wording to draw.
         text_size: Size of the built-in base's text vocabulary.
+        naming: Steps of the sentence reader, before all else.
+        naming_batch: Prompts a step of the sentence reader, shared by the workers.
+        naming_variation: How the prompts of the sentence reader are varied.
         text: Steps on texts alone (built-in base only).
         mixed: Steps on texts and motion (built-in base only).
         adapter: Steps of each adapter.
@@ -91,11 +98,18 @@ class TrainLlmConfig:
     base: str | None = None
     texts: int = 4
     drills: int = 14_100
-    free_prompts: int = 60_000
+    free_prompts: int = 100_000
     text_size: int = 2048
-    text: Schedule = field(default_factory=lambda: Schedule(2200, 4e-3, rule="muon"))
-    mixed: Schedule = field(default_factory=lambda: Schedule(3000, 3e-3, rule="muon", final=0.02))
-    adapter: Schedule = field(default_factory=lambda: Schedule(1000, 5e-4, warmup=30, final=0.02))
+    naming: Schedule = field(
+        default_factory=lambda: Schedule(5000, 2e-3, rule="muon", final=0.02, weight_decay=0.3)
+    )
+    naming_batch: int = 128
+    naming_variation: Variation = field(
+        default_factory=lambda: Variation(word_noise=0.5, hide_static=0.5, drop_word=0.0)
+    )
+    text: Schedule = field(default_factory=lambda: Schedule(2000, 4e-3, rule="muon"))
+    mixed: Schedule = field(default_factory=lambda: Schedule(2600, 3e-3, rule="muon", final=0.02))
+    adapter: Schedule = field(default_factory=lambda: Schedule(800, 5e-4, warmup=30, final=0.02))
     rank: int = 16
     variation: Variation = field(default_factory=Variation)
     text_batch: int = 64
@@ -136,7 +150,7 @@ class Trainer:
         """Pretrain the built-in base, then train one adapter after the other; save all."""
         out, foreign = self.config.out, self.config.base
         model = new_model(self.vocabulary, self.word_width, self.config.seed, foreign)
-        losses: dict[str, list[float]] = {}
+        losses = {"naming": self.teach_naming(model)}
         if foreign is None:
             losses |= self.pretrain(model)
             once(lambda: save_pretrained(model, self.vocabulary, self.codec, out))
@@ -145,6 +159,19 @@ class Trainer:
             losses[direction] = self.adapt(model, direction, out)
             if foreign is not None and direction == "text_to_motion":
                 save_shell(model, self.vocabulary, self.codec, out)
+        return losses
+
+    def teach_naming(self, model: PrefixedModel) -> list[float]:
+        """Teach the sentence reader, which stays as it is from then on."""
+        reader, config, vocabulary = model.prefix.sentence, self.config, self.vocabulary
+        if reader is None:
+            raise ValueError("Training needs a prefix that reads sentences.")
+        task = Naming(reader, len(vocabulary.entries), model.tokens.shape[1])
+        batch = share(config.naming_batch)
+        mixture = NamingMixture(vocabulary, self.texts, batch, config.naming_variation)
+        losses = self._run("naming", task, mixture, config.naming)
+        reader.requires_grad_(False)
+        begin_entries(model, task.entries.detach(), vocabulary)
         return losses
 
     def pretrain(self, model: PrefixedModel) -> dict[str, list[float]]:
@@ -177,7 +204,10 @@ class Trainer:
     def run(
         self, stage: str, model: PrefixedModel, shares: Mapping[Task, float], schedule: Schedule
     ) -> list[float]:
-        """Train one stage, or load it if it is done; its result is kept."""
+        """Train one stage of the language model, or load it if it is done; its result is kept."""
+        return self._run(stage, model, self._mixture(shares), schedule)
+
+    def _run(self, stage: str, model: Learner, mixture: Draws, schedule: Schedule) -> list[float]:
         folder = self.config.out / "work" / stage
         done = folder / "done.safetensors"
         if done.is_file():
@@ -187,7 +217,7 @@ class Trainer:
         seed = self.config.seed + 1000 * len(stage)
         losses = train_stage(
             model,
-            self._mixture(shares),
+            mixture,
             schedule,
             folder,
             seed,
@@ -223,8 +253,16 @@ def new_model(
     width = network.get_input_embeddings().weight.shape[1]
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        prefix = WordPrefix(word_width, 512, width)
+        prefix = WordPrefix(word_width, 512, width, reads_sentence=True)
     return PrefixedModel(network, prefix, vocabulary.control("word"))
+
+
+@torch.no_grad()
+def begin_entries(model: PrefixedModel, entries: Tensor, vocabulary: Vocabulary) -> None:
+    """Let the tokens of entries begin as what sentences were compared with, as large as others."""
+    first = vocabulary.entry(vocabulary.entries[0])
+    rows = model.tokens[first : first + len(entries)]
+    rows.copy_(entries * (rows.std() / entries.std()))
 
 
 def train_llm(
@@ -300,7 +338,7 @@ def _codec(config: TrainLlmConfig) -> tuple[TextCodec, int]:
     return codec, max(codec.size, model.get_input_embeddings().weight.shape[0])
 
 
-def _finish_stage(model: PrefixedModel, losses: list[float], folder: Path) -> None:
+def _finish_stage(model: Learner, losses: list[float], folder: Path) -> None:
     """Write a stage's losses, then its result, then drop its checkpoints."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "losses.json").write_text(json.dumps(losses))

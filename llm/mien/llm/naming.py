@@ -1,0 +1,105 @@
+"""Teaching the sentence reader to name the actions that a prompt asks for."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from mien.llm.mixture import LENGTH_GROUPS, Variation, draw_alike, drop_and_disturb
+from mien.llm.pools import TextPool
+from mien.llm.prefix import SentenceReader
+from mien.llm.vocabulary import Vocabulary
+
+_SMOOTHING = 0.05
+
+
+@dataclass(frozen=True, eq=False)
+class NamingBatch:
+    """Prompts and the entries that answer them.
+
+    Attributes:
+        words: Word vectors, prompt after prompt.
+        counts: Words of each prompt.
+        static_gain: One a word: how much of its static half shows.
+        targets: For each prompt, a distribution over entries: equal parts of those asked for.
+    """
+
+    words: Float[Tensor, "n f"]
+    counts: Int[Tensor, " b"]
+    static_gain: Float[Tensor, " n"]
+    targets: Float[Tensor, "b e"]
+
+    @property
+    def num_positions(self) -> int:
+        """Words read."""
+        return len(self.words)
+
+
+class Naming(nn.Module):
+    """A sentence reader with one vector an entry, which the sentence is compared with.
+
+    Args:
+        reader: Learns.
+        num_entries: Entries of the lexicon.
+        width: Of the reader's result.
+    """
+
+    def __init__(self, reader: SentenceReader, num_entries: int, width: int) -> None:
+        super().__init__()
+        self.reader = reader
+        self.entries = nn.Parameter(torch.randn(num_entries, width) * width**-0.5)
+
+    @property
+    def tokens(self) -> Tensor:
+        """What is compared with, as a language model's tokens are."""
+        return self.entries
+
+    def forward(self, batch: NamingBatch) -> tuple[Float[Tensor, " b"], Float[Tensor, " b"]]:
+        """Give the cross-entropy of every prompt, and equal weights."""
+        sentences = self.reader(batch.words, batch.counts, batch.static_gain)
+        scores = F.linear(sentences, self.entries).float()
+        losses = F.cross_entropy(
+            scores, batch.targets, reduction="none", label_smoothing=_SMOOTHING
+        )
+        return losses, torch.ones_like(losses)
+
+
+@dataclass(frozen=True, eq=False)
+class NamingMixture:
+    """Draws batches, each a function of (seed, step, worker).
+
+    Attributes:
+        vocabulary: Knows the entries.
+        texts: Prompts with their scores.
+        batch: Prompts in a batch.
+        variation: How words are varied.
+    """
+
+    vocabulary: Vocabulary
+    texts: TextPool
+    batch: int
+    variation: Variation
+
+    def draw(self, seed: int, step: int, worker: int = 0) -> tuple[str, NamingBatch]:
+        """Draw a worker's batch of a step."""
+        group = int(np.random.default_rng((seed, step)).integers(LENGTH_GROUPS))
+        rng = np.random.default_rng((seed, step, worker))
+        indices = draw_alike(
+            lambda: int(rng.integers(len(self.texts))), self.texts.num_words, self.batch, group
+        )
+        words = [drop_and_disturb(self.texts.words(i), self.variation, rng)[0] for i in indices]
+        shows = rng.random(len(indices)) >= self.variation.hide_static
+        counts = torch.tensor([len(each) for each in words])
+        gains = torch.from_numpy(shows.astype(np.float32)).repeat_interleave(counts)
+        return "naming", NamingBatch(torch.cat(words), counts, gains, self._targets(indices))
+
+    def _targets(self, indices: Sequence[int]) -> Float[Tensor, "b e"]:
+        targets = torch.zeros(len(indices), len(self.vocabulary.entries))
+        for row, index in enumerate(indices):
+            asked = {self.vocabulary.entries.index(x.entry) for x in self.texts.lines(index)}
+            targets[row, list(asked)] = 1 / max(1, len(asked))
+        return targets
