@@ -15,7 +15,9 @@ Task = Literal["text_to_plan", "text_to_motion", "motion_to_text", "plan_to_text
 TASKS: tuple[Task, ...] = get_args(Task)
 DURATION_WEIGHT = 0.2
 HINT_WEIGHT = 1.0
-ASKED_WEIGHTS = (2.0, 1.0, 0.5, 0.5, 0.5)  # of a line; prompts leave strength and times open
+# Of a line's entry, side, level, start and stop: prompts leave strength and times open.
+ASKED_WEIGHTS = (2.0, 1.0, 0.5, 0.5, 0.5)
+SHOWN_WEIGHTS = (1.5, 1.0, 2.0, 1.0, 1.0)
 CAPTION_WEIGHT = 0.3  # behind a motion; behind a given plan it is all there is to learn
 CODE_WEIGHT = 0.3  # ten times as many as plan tokens, which decide more
 
@@ -77,9 +79,7 @@ class SequenceWriter:
     ) -> Example:
         """Words, then the plan."""
         ids, weights = self._prefixed(words)
-        plan, _ = self._plan(lines, ticks, "motion", DURATION_WEIGHT)
-        num_lines = (len(plan) - 3) // len(ASKED_WEIGHTS)
-        plan_weights = [0.0, DURATION_WEIGHT, *ASKED_WEIGHTS * num_lines, 1.0]
+        plan, plan_weights = self._plan(lines, ticks, "motion", DURATION_WEIGHT, ASKED_WEIGHTS)
         return Example(ids + plan, weights + plan_weights, words)
 
     def text_to_motion(
@@ -160,7 +160,7 @@ class SequenceWriter:
         caption: Sequence[Sequence[int]],
         learns_plan: bool,
     ) -> Example:
-        plan, plan_weights = self._plan(lines, ticks, "caption", 0.0)
+        plan, plan_weights = self._plan(lines, ticks, "caption", 0.0, SHOWN_WEIGHTS)
         if not learns_plan:
             plan_weights = [0.0] * len(plan)
         ids, weights = given + plan, [0.0] * len(given) + plan_weights
@@ -176,13 +176,19 @@ class SequenceWriter:
         return [self.vocabulary.control("word")] * len(words), [0.0] * len(words)
 
     def _plan(
-        self, lines: Sequence[Line], ticks: int, close: str, duration_weight: float
+        self,
+        lines: Sequence[Line],
+        ticks: int,
+        close: str,
+        duration_weight: float,
+        line_weights: tuple[float, ...],
     ) -> tuple[list[int], list[float]]:
         ids = [*self.vocabulary.plan_ids(lines, ticks), self.vocabulary.control(close)]
-        return ids, [0.0, duration_weight] + [1.0] * (len(ids) - 2)
+        num_lines = (len(ids) - 3) // len(line_weights)
+        return ids, [0.0, duration_weight, *line_weights * num_lines, 1.0]
 
     def _given_plan(self, lines: Sequence[Line], ticks: int) -> Example:
-        ids, _ = self._plan(lines, ticks, "motion", 0.0)
+        ids, _ = self._plan(lines, ticks, "motion", 0.0, ASKED_WEIGHTS)
         return Example(ids, [0.0] * len(ids))
 
 
