@@ -8,6 +8,9 @@ import numpy as np
 import pytest
 import torch
 
+from tests.apps.benchmark.stub_endpoint import Stub, serving
+
+from mien import pipeline
 from mien.apps import cli
 from mien.apps.cli import VERBS, main, parse
 from mien.apps.refusal import Refusal
@@ -373,3 +376,59 @@ def test_tokens_of_another_codebook_are_refused(refused: Run, tmp_path: Path) ->
     assert "No such file" in refused(
         "detokenize", tmp_path / "gone.json", "-o", tmp_path / "a.npz"
     )
+
+
+# Rewriting a prompt ----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch, clip: Motion) -> list[str]:
+    """What `mien animate` asks the models for; they are not loaded."""
+    texts: list[str] = []
+
+    def record(text: str, *args: object, **options: object) -> Motion:
+        texts.append(text)
+        return clip
+
+    monkeypatch.setattr(pipeline, "animate", record)
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    return texts
+
+
+def test_a_prompt_in_any_language_is_rewritten_first_where_that_is_asked_for(
+    asked: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with serving(Stub(content="she smiles")) as stub:
+        options = ["--rewrite-url", stub.url, "--rewrite-model", "tiny", "--rewrite-timeout", "5"]
+        out = str(tmp_path / "a.npz")
+        assert main(["animate", "она улыбается", "-o", out, *options]) == 0
+        assert stub.requests[0][2]["model"] == "tiny"
+    assert asked == ["she smiles"] and Path(out).is_file()
+    assert "read as: she smiles" in capsys.readouterr().err
+
+
+def test_a_rewriter_that_answers_nonsense_is_refused_and_nothing_written(
+    asked: list[str], refused: Run, tmp_path: Path
+) -> None:
+    with serving(Stub(content="zorblax quinfle")) as stub:
+        options = ["--rewrite-url", stub.url, "--rewrite-model", "tiny", "--rewrite-timeout", "5"]
+        said = refused("animate", "smile", "-o", tmp_path / "a.npz", *options)
+    assert "not known" in said and not asked and not list(tmp_path.iterdir())
+
+
+def test_nothing_is_sent_before_everything_else_is_checked(
+    asked: list[str], refused: Run, tmp_path: Path
+) -> None:
+    with serving(Stub()) as stub:
+        options = ["--rewrite-url", stub.url, "--rewrite-model", "tiny"]
+        refused("animate", "smile", "-o", tmp_path / "a.npz", "--seconds", "0", *options)
+        assert not stub.requests
+    lonely = ["-o", tmp_path / "a.npz", "--rewrite-model", "tiny"]
+    assert "rewrite-url" in refused("animate", "smile", *lonely)
+
+
+def test_the_network_is_not_imported_unless_it_is_asked() -> None:
+    code = "import sys, mien.apps.animate; sys.exit('ssl' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr

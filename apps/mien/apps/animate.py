@@ -64,6 +64,13 @@ class Animate:
     """How freely to sample; 0 always takes the likeliest."""
     top_p: float = 0.95
     """Share of the likelihood that is sampled from."""
+    rewrite_url: Annotated[str, tyro.conf.arg(metavar="URL")] = ""
+    """OpenAI-compatible endpoint that puts any prompt, in any language, in plain English first;
+    its key in $MIEN_API_KEY. Nothing is sent anywhere where none is given."""
+    rewrite_model: str = ""
+    """The name of its model."""
+    rewrite_timeout: float = 10.0
+    """Seconds after which it is given up."""
     device: Device = "cpu"
     """Where models run and frames are drawn."""
 
@@ -71,7 +78,8 @@ class Animate:
         """Check everything, then generate, then write."""
         drawing = Drawing(self.avatar, self.size, self.device)
         with refusing():
-            check_words(plain_prompt(self.text))
+            if not self.rewrite_url:
+                check_words(plain_prompt(self.text))
             check_seconds(self.seconds)
             check_seed(self.seed)
             check_fps(self.fps)
@@ -80,11 +88,14 @@ class Animate:
             clip = self._clip(flame)
             check_outputs(self.output, flame=flame)
             drawing.check(any_picture(self.output))
+            text = self._wording()
         say(str(self))
+        if text != self.text:
+            say(f"read as: {text}")
         from mien import pipeline
 
         motion = pipeline.animate(
-            self.text,
+            text,
             self.seconds,
             self.seed,
             None if self.fps == pipeline.TOKEN_FPS else self.fps,
@@ -95,6 +106,17 @@ class Animate:
             between=self.between,
         )
         write_outputs(motion, self.output, drawing, flame)
+
+    def _wording(self) -> str:
+        """The text, or what an endpoint rewrites it to; asked only when all else is checked."""
+        url, model, timeout_s = self.rewrite_url, self.rewrite_model, self.rewrite_timeout
+        if not url and not model:
+            return self.text
+        from mien.apps.rewrite import requested_prompt  # brings ssl and http
+
+        text = requested_prompt(self.text, url, model, timeout_s)
+        check_words(plain_prompt(text))
+        return text
 
     def _clip(self, flame: "Head | None") -> "Motion | None":
         """The clip to change, checked with what is to be changed; None where there is none."""

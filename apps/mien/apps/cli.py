@@ -34,8 +34,16 @@ VERBS: dict[str, tuple[str, str]] = {
     "synth": ("synth:Synth", "make the training corpus"),
     "train tokenizer": ("train:TrainTokenizer", "train the motion tokenizer"),
     "train llm": ("train:TrainLanguageModel", "train the language model, both directions"),
+    "train evaluator": (
+        "benchmark.train_evaluator:TrainEvaluator",
+        "train the evaluator that `eval full` measures in",
+    ),
     "eval": ("eval:Evaluate", "measure reconstruction, text -> motion, motion -> text"),
     "eval retarget": ("retarget:EvaluateRetarget", "measure motion between heads and back"),
+    "eval full": (
+        "benchmark.command:EvaluateFull",
+        "measure as the field does, with floors, ceilings and twins",
+    ),
     "bench": ("bench:Bench", "measure speed"),
 }
 PLANNED = {"serve": "an HTTP service"}
