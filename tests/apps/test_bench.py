@@ -3,11 +3,14 @@ import re
 from collections.abc import Iterator
 
 import pytest
+import torch
 
 from mien.apps import measures
 from mien.apps.bench import Bench, as_json, as_markdown, describe_machine
 from mien.apps.measures import Row, rate_row, time_row, timed
 from mien.apps.refusal import Refusal
+from mien.avatar.phantom import phantom
+from mien.camera import Camera
 
 
 def test_rates_are_counts_over_seconds_with_the_middle_one_first() -> None:
@@ -59,8 +62,6 @@ def test_a_part_that_fails_is_named_and_the_others_are_measured(
 
 
 def test_threads_are_set_for_the_measurement_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    import torch
-
     seen, before = [], torch.get_num_threads()
 
     def spy(repeats: int) -> Iterator[Row]:
@@ -76,11 +77,20 @@ def test_splatting_is_measured_for_each_count_and_size(monkeypatch: pytest.Monke
     monkeypatch.setattr(measures, "SPLAT_COUNTS", (1000, 2000))
     monkeypatch.setattr(measures, "SPLAT_SIZES", (32,))
     rows = list(measures.splatting(1))
-    assert [row.name for row in rows[::2]] == [
-        "splatting 1k Gaussians, 32x32",
-        "splatting 2k Gaussians, 32x32",
+    kinds = ("", ", one frame", ", forward and backward")
+    assert [row.name for row in rows] == [
+        f"splatting {count}k Gaussians, 32x32{kind}" for count in (1, 2) for kind in kinds
     ]
     assert all(0 < row.low <= row.median <= row.high for row in rows)
+
+
+def test_a_training_step_reaches_every_value_and_starts_anew_each_time() -> None:
+    learn = measures.training_step(phantom(300), Camera.portrait(32, 32))
+    first = [leaf.grad.clone() for leaf in learn() if leaf.grad is not None]
+    assert len(first) == 5 and all(float(grad.abs().sum()) > 0 for grad in first)
+    again = [leaf.grad for leaf in learn()]
+    for a, b in zip(first, again, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-9)  # threads add up in any order
 
 
 def test_an_animation_that_fails_tells_its_reason(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,8 +13,15 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from mien.avatar import Gaussians
+    from mien.camera import Camera
 
 PROMPT = "a shy smile that grows into a laugh, then she looks away"
 SPLAT_COUNTS = (20_000, 50_000, 141_000)
@@ -72,7 +79,7 @@ def time_row(name: str, seconds: list[float], inside: str) -> Row:
 
 
 def splatting(repeats: int) -> Iterator[Row]:
-    """Frames a second of the CPU renderer, and the time of a single frame."""
+    """Frames a second of the CPU renderer, the time of a frame, and that of a training step."""
     from mien.avatar import render, render_frames
     from mien.avatar.phantom import phantom
     from mien.camera import Camera
@@ -94,6 +101,27 @@ def splatting(repeats: int) -> Iterator[Row]:
             many = timed(draw_many, repeats)
             yield rate_row(name, "frames/s", _FRAMES, many, f"{inside}; frame after frame")
             yield time_row(f"{name}, one frame", timed(draw_one, 5 * repeats), inside)
+            inside = (
+                "check, project, sort, bin, blend, mean square of the image, and its gradient by "
+                "centers, rotations, scales, opacities and colors; no optimizer"
+            )
+            steps = timed(training_step(gaussians, camera), repeats)
+            yield time_row(f"{name}, forward and backward", steps, inside)
+
+
+def training_step(gaussians: "Gaussians", camera: "Camera") -> Callable[[], list["Tensor"]]:
+    """Gives a call that draws and differentiates one image; it returns the leaves."""
+    from mien.avatar import Gaussians, render
+
+    leaves = [getattr(gaussians, f.name).clone().requires_grad_() for f in fields(gaussians)]
+
+    def learn() -> list["Tensor"]:
+        for leaf in leaves:
+            leaf.grad = None
+        render(Gaussians(*leaves), camera).image.square().mean().backward()
+        return leaves
+
+    return learn
 
 
 def avatar(repeats: int) -> Iterator[Row]:
