@@ -130,11 +130,13 @@ class TrainLanguageModel:
     """A motion tokenizer; the shipped one where not given."""
     base: str | None = None
     """Another causal language model: a folder or a hub id."""
-    text_steps: int = 2200
+    naming_steps: int = 5000
+    """Steps of the sentence reader, which comes first."""
+    text_steps: int = 1600
     """Steps on texts alone (built-in base only)."""
-    mixed_steps: int = 3000
+    mixed_steps: int = 2300
     """Steps on texts and motion (built-in base only)."""
-    adapter_steps: int = 1000
+    adapter_steps: int = 700
     """Steps of each adapter."""
     precision: Literal["fp32", "bf16"] = "fp32"
     """Of products of matrices; bf16 needs a processor with bf16 instructions."""
@@ -147,7 +149,7 @@ class TrainLanguageModel:
             check_corpus(self.data)
             check_folder(self.out)
             check_seed(self.seed)
-            for name in ("text_steps", "mixed_steps", "adapter_steps"):
+            for name in ("naming_steps", "text_steps", "mixed_steps", "adapter_steps"):
                 if getattr(self, name) < 1:
                     raise ValueError(f"`{name}` must be at least 1, got {getattr(self, name)}.")
         say(str(self))
@@ -159,6 +161,7 @@ class TrainLanguageModel:
             out=self.out,
             tokenizer=self.tokenizer,
             base=self.base,
+            naming=replace(usual.naming, steps=self.naming_steps),
             text=replace(usual.text, steps=self.text_steps),
             mixed=replace(usual.mixed, steps=self.mixed_steps),
             adapter=replace(usual.adapter, steps=self.adapter_steps),

@@ -107,9 +107,9 @@ class TrainLlmConfig:
     naming_variation: Variation = field(
         default_factory=lambda: Variation(word_noise=0.5, hide_static=0.5, drop_word=0.0)
     )
-    text: Schedule = field(default_factory=lambda: Schedule(2000, 4e-3, rule="muon"))
-    mixed: Schedule = field(default_factory=lambda: Schedule(2600, 3e-3, rule="muon", final=0.02))
-    adapter: Schedule = field(default_factory=lambda: Schedule(800, 5e-4, warmup=30, final=0.02))
+    text: Schedule = field(default_factory=lambda: Schedule(1600, 4e-3, rule="muon"))
+    mixed: Schedule = field(default_factory=lambda: Schedule(2300, 3e-3, rule="muon", final=0.02))
+    adapter: Schedule = field(default_factory=lambda: Schedule(700, 5e-4, warmup=30, final=0.02))
     rank: int = 16
     variation: Variation = field(default_factory=Variation)
     text_batch: int = 64
