@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-
 from tests.apps.benchmark.stub_endpoint import Stub, serving
 
 from mien import pipeline
 from mien.apps import cli
 from mien.apps.cli import VERBS, main, parse
 from mien.apps.refusal import Refusal
+from mien.apps.tokens import TokenFile
 from mien.arkit import CHANNEL_NAMES, motion_from_curves
 from mien.motion import Motion
 
@@ -157,9 +157,12 @@ def test_a_bug_keeps_its_traceback_and_an_interruption_its_code(
         ("", "must say in words"),
         ("   ", "must say in words"),
         ("!!!", "must say in words"),
+        ("a", "must say in words"),
+        ("a smile \udcff", "must be UTF-8 text"),
         ("smile " * 10_000, "got 10000"),
         ("她害羞地笑了", "English"),
         ("sie lächelt schüchtern", "not known: 'sie', 'lächelt', 'schüchtern'"),
+        ("ein Lächeln", "not known: 'ein', 'Lächeln'"),
         ("qwertzuiop asdfghjkl", "not known"),
     ],
 )
@@ -227,6 +230,14 @@ def test_outputs_that_cannot_be_written_are_refused_before_any_work(
     assert sorted(tmp_path.rglob("*")) == before
 
 
+def test_a_file_that_is_write_protected_is_not_replaced(refused: Run, tmp_path: Path) -> None:
+    path = tmp_path / "out.csv"
+    path.write_text("precious")
+    path.chmod(0o444)
+    assert "is write-protected" in refused("animate", "a smile", "-o", path)
+    assert path.read_text() == "precious"
+
+
 @pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="needs a folder that nobody can write")
 def test_a_folder_that_cannot_be_written_is_refused(refused: Run) -> None:
     assert "cannot write in /proc" in refused("animate", "a smile", "-o", "/proc/out.mp4")
@@ -251,6 +262,13 @@ def spoil(rows: list[str], kind: str) -> str:
         return text.replace(",", ";")
     if kind == "a truncated last line":
         return text[: -len(rows[-1]) // 2]
+    if kind == "a cut last number":
+        return text[:-9]
+    if kind == "quotes":
+        return "\n".join(",".join(f'"{field}"' for field in f) for f in fields)
+    if kind == "all negative":
+        below = [[*f[:2], *(str(-float(field)) for field in f[2:])] for f in fields[1:]]
+        return "\n".join(",".join(f) for f in [fields[0], *below])
     if kind == "no header":
         return "\n".join(rows[1:])
     values = {
@@ -259,6 +277,7 @@ def spoil(rows: list[str], kind: str) -> str:
         "text": "smile",
         "empty": "",
         "negative": "-5",
+        "a little negative": "-0.2",
         "100 times": "85",
     }
     fields[7][30] = values[kind]
@@ -267,8 +286,9 @@ def spoil(rows: list[str], kind: str) -> str:
 
 KINDS = [
     *("a missing column", "a missing value", "no rows", "one row", "another delimiter"),
-    *("a truncated last line", "no header"),
-    *("NaN", "infinity", "text", "empty", "negative", "100 times"),
+    *("a truncated last line", "a cut last number", "no header", "quotes"),
+    *("NaN", "infinity", "text", "empty", "100 times"),
+    *("negative", "a little negative", "all negative"),
 ]
 
 
@@ -284,9 +304,15 @@ def test_a_spoiled_csv_is_refused_and_nothing_is_written(
     assert sorted(p.name for p in tmp_path.iterdir()) == ["out.npz", "take.csv"]
 
 
-def test_the_unspoiled_csv_is_taken(rows: list[str], tmp_path: Path) -> None:
+@pytest.mark.parametrize("end", ["", "\n"])
+@pytest.mark.parametrize("field", ["0.0000000001", "-0.002", "1.01"])
+def test_the_unspoiled_csv_is_taken(
+    field: str, end: str, rows: list[str], tmp_path: Path
+) -> None:
     path, output = tmp_path / "take.csv", tmp_path / "out.npz"
-    path.write_text("\n".join(rows), encoding="utf-8")
+    fields = rows[7].split(",")
+    rows[7] = ",".join([*fields[:30], field, *fields[31:]])
+    path.write_text("\n".join(rows) + end, encoding="utf-8")
     assert main(["convert", str(path), str(output)]) == 0
     assert Motion.load(output).num_frames == 50
 
@@ -373,9 +399,17 @@ def test_tokens_of_another_codebook_are_refused(refused: Run, tmp_path: Path) ->
     assert "tokens.json: A token file must hold" in refused(
         "detokenize", path, "-o", tmp_path / "a.npz"
     )
-    assert "No such file" in refused(
+    assert "There is no file" in refused(
         "detokenize", tmp_path / "gone.json", "-o", tmp_path / "a.npz"
     )
+    assert "must be a file" in refused("detokenize", tmp_path, "-o", tmp_path / "a.npz")
+
+
+def test_tokens_of_another_frame_rate_are_refused(refused: Run, tmp_path: Path) -> None:
+    path = tmp_path / "tokens.json"
+    text = TokenFile((1, 2), codebook_size=1024, fps=30.0).to_json()
+    path.write_text(text, encoding="utf-8")
+    assert "25 frames a second, got 30" in refused("detokenize", path, "-o", tmp_path / "a.npz")
 
 
 # Rewriting a prompt ----------------------------------------------------------------------------

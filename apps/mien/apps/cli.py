@@ -38,6 +38,10 @@ VERBS: dict[str, tuple[str, str]] = {
         "benchmark.train_evaluator:TrainEvaluator",
         "train the evaluator that `eval full` measures in",
     ),
+    "train twins": (
+        "benchmark.train_twins:TrainTwins",
+        "train what the language model is compared with",
+    ),
     "eval": ("eval:Evaluate", "measure reconstruction, text -> motion, motion -> text"),
     "eval retarget": ("retarget:EvaluateRetarget", "measure motion between heads and back"),
     "eval full": (

@@ -1,5 +1,6 @@
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,9 @@ from tests.apps.benchmark.stub_endpoint import Stub, serving
 from mien.apps.benchmark.command import EvaluateFull, read_twin
 from mien.apps.benchmark.evaluator import Evaluator, EvaluatorConfig
 from mien.apps.benchmark.floors import fit_length, frames_in
+from mien.apps.benchmark.readers import measure_captions
 from mien.apps.benchmark.report import (
+    CODED,
     NEAREST,
     NEAREST_MOTION,
     RANDOM,
@@ -20,10 +23,11 @@ from mien.apps.benchmark.report import (
     full_report,
     measure_readers,
 )
-from mien.apps.benchmark.runner import Protocol, Yardstick, measure_captions, measure_generation
+from mien.apps.benchmark.runner import measure_generation
 from mien.apps.benchmark.systems import PooledWords, Reading, System, true_events
 from mien.apps.benchmark.table import Report
 from mien.apps.benchmark.training import TrainEvaluatorConfig, train_evaluator
+from mien.apps.benchmark.yardstick import Protocol, Yardstick
 from mien.apps.endpoint import Endpoint
 from mien.apps.refusal import Refusal
 from mien.data_synth.clip import Clip
@@ -31,7 +35,7 @@ from mien.motion import Motion
 
 SIZES = EvaluatorConfig(basis=8, word_width=32, width=16, embedding=12, heads=2)
 STEPS = TrainEvaluatorConfig(steps=24, batch=8, texts=1, learning_rate=4e-3, check_every=12)
-PROTOCOL = Protocol(repeats=3, generations=2, seed=0, pool=4)
+PROTOCOL = Protocol(repeats=3, generations=2, pool=4, varied_texts=4, varied=4)
 TRAIN, TEST = make_clips(6, "train", first=20), make_clips(8, "test")
 
 
@@ -40,6 +44,12 @@ class FakeTokenizer:
 
     def encode(self, motion: Motion) -> torch.Tensor:
         return (motion.jaw_pose[:, 0] * 50).round().long()
+
+    def decode(self, indices: torch.Tensor) -> Motion:
+        rest = Motion.rest(len(indices))
+        jaw = rest.jaw_pose.clone()
+        jaw[:, 0] = indices / 50
+        return replace(rest, jaw_pose=jaw)
 
 
 class Copyist:
@@ -57,6 +67,9 @@ class Copyist:
         return [
             np.clip(c + rng.normal(0, self._shake, c.shape), 0, 1).astype(np.float32) for c in made
         ]
+
+    def guess(self, clips: Sequence[Clip]) -> list[float]:
+        return [0.25] * len(clips)
 
     def describe(self, motions: Sequence[ndarray]) -> list[Reading]:
         return [Reading(c.caption, true_events(c.performance)) for c in TEST[: len(motions)]]
@@ -76,7 +89,7 @@ def report(evaluator: Evaluator) -> Iterator[Report]:
         yield full_report(
             TRAIN,
             TEST,
-            [System("copyist", copyist, copyist.describe)],
+            [System("copyist", copyist, copyist.describe, copyist.guess)],
             evaluator,
             FakeTokenizer(),
             FakeWords(),
@@ -89,9 +102,9 @@ def report(evaluator: Evaluator) -> Iterator[Report]:
 
 def test_the_truth_is_the_ceiling(report: Report) -> None:
     truth = report.generation[TRUTH]
-    for name in ("l2_mm", "fd", "fd_geometry", "lve_mm", "fdd_paper_mm"):
+    for name in ("l2_mm", "fd", "fd_plain", "fd_geometry", "lve_mm", "fdd_paper_mm"):
         assert truth[name].value == pytest.approx(0.0, abs=1e-5), name
-    for name in ("token_accuracy", "jerk_ratio", "energy_ratio"):
+    for name in ("token_accuracy", "jerk_ratio", "energy_ratio", "action_intensity"):
         assert truth[name].value == pytest.approx(1.0), name
     assert report.generation[TRUTH]["judge_score"].value > 0.8
     assert report.captions[TRUTH]["event_f1"].value == 1.0
@@ -99,7 +112,10 @@ def test_the_truth_is_the_ceiling(report: Report) -> None:
 
 def test_a_system_stands_between_floor_and_ceiling(report: Report) -> None:
     rows = report.generation
-    assert list(rows) == [TRUTH, "copyist", NEAREST, RANDOM]
+    assert list(rows) == [TRUTH, CODED, "copyist", NEAREST, RANDOM]
+    assert rows[CODED]["token_accuracy"].value == 1.0 and rows[CODED]["l2_mm"].value > 0.1
+    assert rows["copyist"]["token_next"].value == 0.25 and rows[RANDOM]["token_next"].repeats == 0
+    assert rows[TRUTH]["action_seen"].value >= rows[RANDOM]["action_seen"].value + 0.2
     assert rows[TRUTH]["l2_mm"].value < rows["copyist"]["l2_mm"].value
     assert rows["copyist"]["judge_score"].value > rows[RANDOM]["judge_score"].value
     assert rows["copyist"]["jerk_ratio"].value > 3.0  # it shakes
@@ -118,7 +134,7 @@ def test_the_tables_are_in_the_layout_of_the_field(report: Report) -> None:
         title: {line.count("|") for line in part.splitlines() if line.startswith("|")}
         for title, part in ((p.split("\n")[0], p) for p in text.split("### ")[1:])
     }
-    assert len(widths) == 5 and all(len(counts) == 1 for counts in widths.values()), widths
+    assert len(widths) == 6 and all(len(counts) == 1 for counts in widths.values()), widths
     assert "Marks by LLM: tiny at http://127.0.0.1" in text and "nan" not in text
 
 
@@ -166,10 +182,18 @@ def test_pooled_words_are_one_vector_a_text() -> None:
 
 
 def test_twins_are_read_and_refused(tmp_path: Path) -> None:
-    assert read_twin(f"pooled={tmp_path}", ("pooled",))[3]
-    for text in ("pooled", "=x", "pooled=/no/such/folder"):
+    assert read_twin(f"small={tmp_path}") == ("small", tmp_path, None)
+    assert read_twin(f"small={tmp_path},{tmp_path}")[2] == tmp_path
+    for text in ("small", "=x", "small=/no/such/folder"):
         with pytest.raises(ValueError, match="twin"):
             read_twin(text)
+
+
+def test_a_protocol_that_measures_nothing_is_refused() -> None:
+    with pytest.raises(ValueError, match="4 texts and 2 motions"):
+        Protocol(varied_texts=3)
+    with pytest.raises(ValueError, match="2 repeats"):
+        Protocol(repeats=1)
 
 
 @pytest.mark.parametrize(
@@ -178,7 +202,8 @@ def test_twins_are_read_and_refused(tmp_path: Path) -> None:
         ({}, "wanted a folder with a corpus"),
         ({"judge_model": "m"}, "wants a `judge-url`"),
         ({"clips": 3}, "at least 64"),
-        ({"pooled": ("x",)}, "names no twin"),
+        ({"twins": Path("/no/twins")}, "mien train twins"),
+        ({"twin": ("a=/", "a=/")}, "different names"),
     ],
 )
 def test_the_command_refuses_what_it_cannot_do(

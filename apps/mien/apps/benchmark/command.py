@@ -33,24 +33,26 @@ class EvaluateFull:
     data: Annotated[Path, tyro.conf.arg(metavar="FOLDER")] = Path("runs/corpus")
     """Corpus that `mien synth` made; floors know its train split, figures are of its test."""
     evaluator: Annotated[Path, tyro.conf.arg(metavar="FOLDER")] = Path("runs/evaluator")
-    """What python -m mien.apps.benchmark.train_evaluator wrote."""
+    """What `mien train evaluator` wrote."""
     out: Annotated[Path, tyro.conf.arg(aliases=["-o"], metavar="FOLDER")] = Path("reports")
     """Where full.md and full.json go."""
+    twins: Annotated[Path | None, tyro.conf.arg(metavar="FOLDER")] = None
+    """What `mien train twins` wrote; all that are done are measured."""
     twin: Annotated[
         tyro.conf.UseAppendAction[tuple[str, ...]],
         tyro.conf.arg(metavar="NAME=LLM_FOLDER[,TOKENIZER_FOLDER]"),
     ] = ()
     """Another model to measure beside the shipped one; give it again for more."""
-    pooled: Annotated[
-        tyro.conf.UseAppendAction[tuple[str, ...]], tyro.conf.arg(metavar="NAME")
-    ] = ()
-    """A twin of that name was trained on pooled text."""
     clips: int = 200
     """Test clips, at most."""
     train_clips: int = 4000
     """Training clips that the floors know, at most."""
     generations: int = 3
     """Motions made for each text."""
+    varied_texts: int = 16
+    """Texts that multimodality is measured on; 0 leaves it out."""
+    varied: int = 30
+    """Motions made for each of these."""
     repeats: int = 20
     """Repeats of each figure."""
     seed: int = 0
@@ -71,10 +73,7 @@ class EvaluateFull:
             check_folder(self.out)
             check_seed(self.seed)
             judge = self._judge()
-            twins = [read_twin(text, self.pooled) for text in self.twin]
-            names = [twin[0] for twin in twins]
-            if unknown := sorted(set(self.pooled) - set(names)):
-                raise ValueError(f"`pooled` names no twin: {', '.join(unknown)}.")
+            twins = self._twins()
             if self.clips < 64 or self.train_clips < 1:
                 raise ValueError(
                     f"`clips` must be at least 64 and `train-clips` 1, got {self.clips} "
@@ -83,9 +82,9 @@ class EvaluateFull:
         say(str(self))
         from mien.apps.benchmark.evaluator import Evaluator
         from mien.apps.benchmark.report import full_report
-        from mien.apps.benchmark.runner import Protocol
         from mien.apps.benchmark.systems import load_system
         from mien.apps.benchmark.train_evaluator import read_clips
+        from mien.apps.benchmark.yardstick import Protocol
         from mien.apps.threads import one_thread
         from mien.llm.word_encoder import WordEncoder
         from mien.tokenizer import MotionTokenizer
@@ -93,11 +92,13 @@ class EvaluateFull:
         with refusing():
             evaluator = Evaluator.load(self.evaluator)
             self._check_corpus_of(evaluator.card)
-            generations = 1 if self.quick else self.generations
-            protocol = Protocol(self.repeats, generations, self.seed)
+            generations, texts = (1, 0) if self.quick else (self.generations, self.varied_texts)
+            protocol = Protocol(
+                self.repeats, generations, self.seed, varied_texts=texts, varied=self.varied
+            )
             systems: list[System] = []
             if not self.floors_only:
-                systems.append(load_system(SHIPPED, None, None, False))
+                systems.append(load_system(SHIPPED))
             systems += [load_system(*twin) for twin in twins]
             train = read_clips(self.data, "train", QUICK_TRAIN if self.quick else self.train_clips)
             test = read_clips(self.data, "test", QUICK_CLIPS if self.quick else self.clips)
@@ -127,6 +128,20 @@ class EvaluateFull:
             (self.out / "full.json").write_text(text + "\n", encoding="utf-8")
         say(f"wrote {self.out}/full.md and full.json")
 
+    def _twins(self) -> list[tuple[str, Path, Path | None]]:
+        """Name, weights and tokenizer of each twin."""
+        if self.twins is None and not self.twin:
+            return []
+        from mien.apps.benchmark.systems import find_twins
+
+        found = [] if self.twins is None else find_twins(self.twins)
+        twins = [read_twin(text) for text in self.twin]
+        twins = [*((name, model, None) for name, model in found), *twins]
+        names = [name for name, _, _ in twins]
+        if len(set(names)) < len(names):
+            raise ValueError(f"Twins must have different names, got {', '.join(names)}.")
+        return twins
+
     def _judge(self) -> "Endpoint | None":
         if not self.judge_url:
             if self.judge_model:
@@ -148,15 +163,13 @@ class EvaluateFull:
             )
 
 
-def read_twin(
-    text: str, pooled: tuple[str, ...] = ()
-) -> tuple[str, Path | None, Path | None, bool]:
+def read_twin(text: str) -> tuple[str, Path, Path | None]:
     """Read NAME=LLM_FOLDER[,TOKENIZER_FOLDER].
 
     Example:
-        >>> name, model, tokenizer, is_pooled = read_twin("pooled text=/", ("pooled text",))
-        >>> name, str(model), tokenizer, is_pooled
-        ('pooled text', '/', None, True)
+        >>> name, model, tokenizer = read_twin("smaller=/")
+        >>> name, str(model), tokenizer
+        ('smaller', '/', None)
     """
     name, _, folders = text.partition("=")
     model, _, tokenizer = folders.partition(",")
@@ -165,7 +178,7 @@ def read_twin(
     for folder in filter(None, (model, tokenizer)):
         if not Path(folder).is_dir():
             raise ValueError(f"{folder}: wanted a folder with a twin's weights.")
-    return name, Path(model), Path(tokenizer) if tokenizer else None, name in pooled
+    return name, Path(model), Path(tokenizer) if tokenizer else None
 
 
 def main() -> int:

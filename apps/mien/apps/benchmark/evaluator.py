@@ -172,8 +172,7 @@ class Evaluator(nn.Module):
         if card.get("format_version") != FORMAT_VERSION or "evaluator" not in card:
             raise ValueError(
                 f"{folder} must hold an evaluator of format {FORMAT_VERSION} (card.json and "
-                "model.safetensors); train one with python -m "
-                "mien.apps.benchmark.train_evaluator."
+                "model.safetensors); train one with `mien train evaluator`."
             )
         evaluator = Evaluator(EvaluatorConfig(**card["evaluator"]))
         state = load_file(folder / "model.safetensors")

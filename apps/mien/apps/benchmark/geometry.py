@@ -96,7 +96,9 @@ def lip_vertex_error(
     lips: Int[Tensor, " n"],
     squared: bool,
 ) -> float:
-    """The largest error of a lip point in each frame, averaged over the frames.
+    """The largest error of a lip point in each frame, averaged over the frames of one clip.
+
+    Public code averages over the frames of all clips at once; here each clip counts alike.
 
     Source:
         MeshTalk (arXiv:2104.08223), section 5; squared as in CodeTalker, main/cal_metric.py.

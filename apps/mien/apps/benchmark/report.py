@@ -1,7 +1,7 @@
 """The whole evaluation in one call: systems between their floors and their ceiling."""
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -11,18 +11,13 @@ from mien.apps.benchmark.evaluator import Evaluator
 from mien.apps.benchmark.floors import NearestNeighbor, RandomClip, check_trained_on
 from mien.apps.benchmark.leakage import check_leakage
 from mien.apps.benchmark.llm_judge import LlmMarks, instruction_hash, judge_all_by_model
-from mien.apps.benchmark.retrieval import distances
-from mien.apps.benchmark.runner import (
-    Figures,
-    Protocol,
-    Tokenizes,
-    Yardstick,
-    measure_captions,
-    measure_generation,
-)
+from mien.apps.benchmark.readers import measure_captions
+from mien.apps.benchmark.retrieval import DIVERSITY_PAIRS, MULTIMODALITY_PAIRS, distances
+from mien.apps.benchmark.runner import measure_generation
 from mien.apps.benchmark.sentences import Words
-from mien.apps.benchmark.systems import Describe, Reading, System, true_events
+from mien.apps.benchmark.systems import TWINS, Describe, Reading, System, true_events
 from mien.apps.benchmark.table import Report
+from mien.apps.benchmark.yardstick import Figures, Protocol, Tokenizes, Yardstick
 from mien.apps.endpoint import Endpoint
 from mien.data_synth.caption import write_caption
 from mien.data_synth.clip import Clip
@@ -30,6 +25,7 @@ from mien.data_synth.lexicon import Lexicon
 
 Say = Callable[[str], None]
 TRUTH, NEAREST, RANDOM = "truth (ceiling)", "nearest neighbor (floor)", "random clip (floor)"
+CODED = "truth through our tokens (ceiling)"
 NEAREST_MOTION = "caption of the nearest motion (floor)"
 
 
@@ -78,8 +74,36 @@ def full_report(
         "leakage": asdict(leakage),
         "judge": judged,
     }
-    return Report((*_notes(yardstick, evaluator, judged), leakage.as_markdown()), generation,
-                  captions, made)  # fmt: skip
+    notes = (*margins(generation), *_notes(yardstick, evaluator, judged), leakage.as_markdown())
+    return Report(notes, generation, captions, made)
+
+
+def margins(rows: Mapping[str, Figures]) -> list[str]:
+    """By how much ours at the twins' budget is better or worse than each twin, a line each.
+
+    Example:
+        >>> from mien.apps.benchmark.repeats import Figure
+        >>> def row(l2: float, fd: float, r3: float) -> Figures:
+        ...     values = {"l2_mm": l2, "fd": fd, "r_precision_3": r3}
+        ...     return {name: Figure(x, x, x, 20) for name, x in values.items()}
+        >>> rows = {TWINS["words"]: row(0.9, 3.0, 0.5), TWINS["pooled"]: row(1.0, 4.0, 0.4)}
+        >>> margins(rows)[0]
+        "Ours against the twin: pooled text (T2M-GPT style): L2 -10.0 %, FD -25.0 %, R@3 +0.100."
+    """
+    ours = rows.get(TWINS["words"])
+    others = [name for name in TWINS.values() if name != TWINS["words"] and name in rows]
+    if ours is None:
+        return []
+
+    def change(name: str, key: str) -> float:
+        return 100.0 * (ours[key].value / rows[name][key].value - 1.0)
+
+    return [
+        f"Ours against the {name}: L2 {change(name, 'l2_mm'):+.1f} %, "
+        f"FD {change(name, 'fd'):+.1f} %, "
+        f"R@3 {ours['r_precision_3'].value - rows[name]['r_precision_3'].value:+.3f}."
+        for name in others
+    ]
 
 
 def _generation(
@@ -91,9 +115,12 @@ def _generation(
     ]
     say(f"measuring: {TRUTH}")
     rows = {TRUTH: measure_generation(y, [y.truth])}
+    rows[CODED] = measure_generation(y, [y.coded()])
     for system in [*systems, *floors]:
         say(f"measuring text to motion: {system.name}")
-        rows[system.name] = measure_generation(y, y.generate(system.generate))
+        motions, varied = y.generate(system.generate), y.generate_varied(system.generate)
+        forced = system.guess(y.clips) if system.guess else ()
+        rows[system.name] = measure_generation(y, motions, varied, forced)
     return rows
 
 
@@ -158,17 +185,28 @@ def _captions_of_nearest(y: Yardstick, train: Sequence[Clip]) -> list[Reading]:
 
 def _notes(y: Yardstick, evaluator: Evaluator, judged: dict[str, Any] | None) -> list[str]:
     p, card = y.protocol, evaluator.card
+    pairs = min(DIVERSITY_PAIRS, len(y.clips) // 2)
+    varied_pairs = min(MULTIMODALITY_PAIRS, p.varied // 2)
     corpus = str(card.get("corpus_hash", "unknown"))[:12]
     return [
         f"{len(y.clips)} test clips, {p.generations} generations a text, pools of {p.pool}, "
         f"{p.repeats} repeats; ± is the 95 % interval of the choice of clips.",
         f"R-precision, MM-Dist, FD, diversity and MModality are measured in a text-motion "
-        f"evaluator trained on the train split of corpus {corpus}; FD geometry needs no model.",
+        f"evaluator trained on the train split of corpus {corpus}; FD geometry needs no model. FD "
+        "draws covariances towards a ball where clips are few (Ledoit and Wolf), FD plain does "
+        "not.",
+        f"Diversity is of {pairs} pairs, MModality of {varied_pairs} pairs of {p.varied} motions "
+        f"of each of {p.varied_texts} texts; no motion is in two pairs.",
         "CorE, CorM and CorI are marks of 1 to 5 by the objective judge; for Language2Motion "
         "CorE is of the shipped captioner's reading of the motion. USER is a mark by people: "
         "none was asked.",
-        "Tok is the share of frames whose token is the truth's, sampled freely (not teacher-"
-        "forced). L2 and LVE are of displacements in the head's frame at adult scale.",
+        "Tok is the share of frames whose token, of our tokenizer, is the truth's, sampled "
+        "freely. Tok next is the share of a system's own tokens that are its likeliest after the "
+        "true plan and the true tokens before (teacher forcing).",
+        "L2 and LVE are of displacements in the head's frame at adult scale, a mean over clips. "
+        "Seen, side, order and strength are shares of the actions asked for; see `actions`.",
+        "A twin differs from ours at its budget in the one thing that it is named for; all have "
+        "the same base, seed, batches and steps.",
         "BLEU-4, ROUGE-L and CIDEr-D are against raw references (the clip's caption and its "
         "prompts as written). The ceiling there is a second caption by the same writer.",
         "No language model was asked for marks."

@@ -70,6 +70,8 @@ def diversity(
 ) -> float:
     """Mean distance of random pairs of motions; no motion is in two pairs.
 
+    HumanML3D's code draws both sides of the pairs apart, so that a motion may meet itself.
+
     Args:
         motions: At least two.
         rng: Draws the pairs.

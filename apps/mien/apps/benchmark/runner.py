@@ -1,149 +1,37 @@
-"""Measuring systems: every figure of the tables, each with its interval."""
+"""Measuring text to motion: every figure of the tables, each with its interval."""
 
-import math
-import typing
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
 from jaxtyping import Float
 from numpy import ndarray
 
-from mien.apps.benchmark.evaluator import Evaluator, curve_features
-from mien.apps.benchmark.events import EventMarks, f1, match_events, mean_iou
+from mien.apps.benchmark.actions import action_marks
 from mien.apps.benchmark.frechet import frechet_distance
-from mien.apps.benchmark.geometry import (
-    Deviation,
-    FaceMotion,
-    clip_statistics,
-    deviation,
-    face_motion,
-)
-from mien.apps.benchmark.llm_judge import LlmMarks
-from mien.apps.benchmark.repeats import (
-    NOTHING,
-    REPEATS,
-    Figure,
-    Rows,
-    repeated,
-    repeated_mean,
-    repeated_ratio,
-)
-from mien.apps.benchmark.retrieval import POOL, diversity, mm_dist, multimodality, r_precision
-from mien.apps.benchmark.sentences import Words, similarity
-from mien.apps.benchmark.systems import Describe, Generate, Reading, true_events
-from mien.apps.benchmark.text_scores import bleu, bleu_counts, cider_d, rouge_l, words_of
-from mien.arkit import motion_from_curves
-from mien.data_synth.clip import FPS, Clip
-from mien.data_synth.judge import expectations_of, judge_caption, judge_motion
-from mien.data_synth.lexicon import Lexicon
-from mien.motion import Motion
-from mien.tokenizer.features import FaceSpace
-
-Figures = dict[str, Figure]
-Curves = Float[ndarray, "t 61"]
+from mien.apps.benchmark.geometry import Deviation, FaceMotion, deviation, face_motion
+from mien.apps.benchmark.readers import caption_marks
+from mien.apps.benchmark.repeats import NOTHING, Figure, Rows, repeated, repeated_ratio
+from mien.apps.benchmark.retrieval import diversity, mm_dist, multimodality, r_precision
+from mien.apps.benchmark.yardstick import Curves, Figures, Varied, Yardstick
+from mien.data_synth.clip import FPS
+from mien.data_synth.judge import expectations_of, judge_motion
 
 
-@dataclass(frozen=True)
-class Protocol:
-    """How systems are measured.
-
-    Attributes:
-        repeats: Of each figure.
-        generations: Motions made for each text, each with another seed.
-        seed: Of the first generation, and of the repeats.
-        pool: Clips that R-precision ranks among.
-    """
-
-    repeats: int = REPEATS
-    generations: int = 3
-    seed: int = 0
-    pool: int = POOL
-
-    def __post_init__(self) -> None:
-        """Refuse a protocol that measures nothing."""
-        if self.repeats < 2 or self.generations < 1 or self.pool < 2:
-            raise ValueError(f"Wanted 2 repeats, 1 generation and a pool of 2 at least: {self}.")
-
-
-class Tokenizes(typing.Protocol):
-    """Gives tokens, as `mien.tokenizer.MotionTokenizer`."""
-
-    def encode(self, motion: Motion) -> torch.Tensor:
-        """One token a frame."""
-        ...
-
-
-class Yardstick:
-    """The test clips and everything they are measured by, computed once.
-
-    Args:
-        clips: Test clips; the first text of each is the prompt.
-        evaluator: Trained on the train split alone.
-        tokenizer: Whose tokens the token accuracy counts.
-        encoder: Gives word vectors.
-        protocol: Repeats, generations and seeds.
-        reader: Reads generated motion for CorE; None leaves it out.
-    """
-
-    def __init__(
-        self,
-        clips: Sequence[Clip],
-        evaluator: Evaluator,
-        tokenizer: Tokenizes,
-        encoder: Words,
-        protocol: Protocol,
-        reader: Describe | None = None,
-    ) -> None:
-        if len(clips) < 2 * protocol.pool:
-            raise ValueError(
-                f"Wanted two pools of {protocol.pool} test clips at least, got {len(clips)}."
-            )
-        self.clips, self.protocol, self.encoder = clips, protocol, encoder
-        self.evaluator, self.tokenizer, self.reader = evaluator, tokenizer, reader
-        self.space = FaceSpace.default()
-        self.prompts = [clip.texts[0] for clip in clips]
-        self.seconds = [len(clip.curves) / FPS for clip in clips]
-        self.texts = evaluator.embed_texts(self.prompts, encoder)
-        self.truth = [clip.curves for clip in clips]
-        self.true_faces = [face_motion(curves, self.space) for curves in self.truth]
-        self.true_vectors = evaluator.embed_motions(self.truth, self.space)
-        self.true_statistics = self.statistics(self.truth)
-        self.true_tokens = self.tokens(self.truth)
-
-    def statistics(self, motions: Sequence[Curves]) -> Float[ndarray, "n s"]:
-        """What the Frechet distance without a learned model compares."""
-        reduced = (self.evaluator.reduce(curve_features(c, self.space)) for c in motions)
-        return np.stack([clip_statistics(frames.numpy()) for frames in reduced])
-
-    def tokens(self, motions: Sequence[Curves]) -> list[torch.Tensor]:
-        """Tokens of each motion."""
-        return [self.tokenizer.encode(motion_from_curves(c, FPS)) for c in motions]
-
-    def generate(self, generate: Generate) -> list[list[Curves]]:
-        """Motions of a system: one list a generation."""
-        step = len(self.clips)  # so that no two motions of a text share a seed
-        return [
-            generate(self.prompts, self.seconds, self.protocol.seed + number * step)
-            for number in range(self.protocol.generations)
-        ]
-
-    def mean(self, values: Sequence[float | None] | ndarray) -> Figure:
-        """The mean of one value a clip."""
-        return repeated_mean(values, self.protocol.repeats, self.protocol.seed)
-
-    def repeat(self, measure: Callable[[Rows, np.random.Generator], float]) -> Figure:
-        """Any measure of rows."""
-        return repeated(measure, len(self.clips), self.protocol.repeats, self.protocol.seed)
-
-
-def measure_generation(yardstick: Yardstick, motions: Sequence[Sequence[Curves]]) -> Figures:
+def measure_generation(
+    yardstick: Yardstick,
+    motions: Sequence[Sequence[Curves]],
+    varied: Varied | None = None,
+    forced: Sequence[float] = (),
+) -> Figures:
     """All figures of text to motion.
 
     Args:
         yardstick: The truth.
         motions: One list a generation, each with a motion a clip.
+        varied: Embeddings of many motions a text, for multimodality.
+        forced: For each clip the share of tokens guessed after the true ones; empty where the
+            system cannot be asked.
     """
     if any(len(one) != len(yardstick.clips) for one in motions) or not motions:
         raise ValueError(
@@ -151,13 +39,17 @@ def measure_generation(yardstick: Yardstick, motions: Sequence[Sequence[Curves]]
             f"got {[len(one) for one in motions]}."
         )
     return {
-        **_measure_space(yardstick, motions),
+        **_measure_space(yardstick, motions, varied),
         **_measure_geometry(yardstick, motions),
         **_measure_meaning(yardstick, motions),
+        **_measure_actions(yardstick, motions[0]),
+        "token_next": yardstick.mean(forced),
     }
 
 
-def _measure_space(y: Yardstick, motions: Sequence[Sequence[Curves]]) -> Figures:
+def _measure_space(
+    y: Yardstick, motions: Sequence[Sequence[Curves]], varied: Varied | None
+) -> Figures:
     """Retrieval and distribution; each repeat takes one of the generations by chance."""
     vectors = np.stack([y.evaluator.embed_motions(one, y.space) for one in motions])
     shapes = np.stack([y.statistics(one) for one in motions])
@@ -172,6 +64,7 @@ def _measure_space(y: Yardstick, motions: Sequence[Sequence[Curves]]) -> Figures
     return {
         **{f"r_precision_{k}": precision(k) for k in (1, 2, 3)},
         "fd": of(lambda v, r, _: frechet_distance(v[r], y.true_vectors[r])),
+        "fd_plain": of(lambda v, r, _: frechet_distance(v[r], y.true_vectors[r], shrink=False)),
         "fd_geometry": y.repeat(
             lambda r, rng: frechet_distance(
                 shapes[_any(rng, shapes)][r] / scale, y.true_statistics[r] / scale
@@ -179,10 +72,15 @@ def _measure_space(y: Yardstick, motions: Sequence[Sequence[Curves]]) -> Figures
         ),
         "mm_dist": of(lambda v, r, _: mm_dist(y.texts[r], v[r])),
         "diversity": of(lambda v, r, rng: diversity(v[r], rng)),
-        "multimodality": NOTHING
-        if len(motions) < 2
-        else y.repeat(lambda r, rng: multimodality(vectors.transpose(1, 0, 2)[r], rng)),
+        "multimodality": NOTHING if varied is None else _multimodality(y, varied),
     }
+
+
+def _multimodality(y: Yardstick, varied: Varied) -> Figure:
+    p = y.protocol
+    return repeated(
+        lambda rows, rng: multimodality(varied[rows], rng), len(varied), p.repeats, p.seed
+    )
 
 
 def _any(rng: np.random.Generator, generations: ndarray) -> int:
@@ -238,7 +136,7 @@ def _measure_meaning(y: Yardstick, motions: Sequence[Sequence[Curves]]) -> Figur
     ]
     emotion = NOTHING
     if y.reader is not None:
-        marks = _caption_marks(y, [reading.caption for reading in y.reader(first)])
+        marks = caption_marks(y, [reading.caption for reading in y.reader(first)])
         emotion = y.mean(marks["emotion"])
     return {
         "judge_score": y.mean([marks.score for marks in seen]),
@@ -247,71 +145,15 @@ def _measure_meaning(y: Yardstick, motions: Sequence[Sequence[Curves]]) -> Figur
     }
 
 
-def _caption_marks(y: Yardstick, captions: Sequence[str]) -> dict[str, list[float | None]]:
-    lexicon = Lexicon.default()
+def _measure_actions(y: Yardstick, motions: Sequence[Curves]) -> Figures:
+    """The objective judge's verdict taken apart, in the first generation."""
     marks = [
-        judge_caption(caption, clip.performance, lexicon)
-        for caption, clip in zip(captions, y.clips, strict=True)
+        action_marks(curves, true, clip.performance)
+        for curves, true, clip in zip(motions, y.truth, y.clips, strict=True)
     ]
     return {
-        name: [getattr(mark, name) for mark in marks]
-        for name in ("emotion", "action", "intensity")
+        "action_seen": y.mean([m.seen for m in marks]),
+        "action_side": y.mean([m.side for m in marks]),
+        "action_order": y.mean([m.order for m in marks]),
+        "action_intensity": y.mean([m.intensity for m in marks]),
     }
-
-
-def measure_captions(
-    y: Yardstick, readings: Sequence[Reading], llm_marks: Sequence[LlmMarks] = ()
-) -> Figures:
-    """All figures of motion to text.
-
-    Args:
-        y: The truth.
-        readings: One a clip.
-        llm_marks: Of a language model as referee; empty where there was none.
-    """
-    if len(readings) != len(y.clips):
-        raise ValueError(f"Wanted {len(y.clips)} readings, got {len(readings)}.")
-    captions = [reading.caption for reading in readings]
-    marks = _caption_marks(y, captions)
-    timed = [
-        match_events(reading.events, true_events(clip.performance))
-        for reading, clip in zip(readings, y.clips, strict=True)
-    ]
-    has_events = any(reading.events for reading in readings)
-    return {
-        "cor_e": y.mean(marks["emotion"]),
-        "cor_m": y.mean(marks["action"]),
-        "cor_i": y.mean(marks["intensity"]),
-        **_text_figures(y, captions),
-        "event_iou": _of_events(y, timed, mean_iou) if has_events else NOTHING,
-        "event_f1": _of_events(y, timed, f1) if has_events else NOTHING,
-        "llm_e": y.mean([float(m.emotion) for m in llm_marks]),
-        "llm_m": y.mean([float(m.motion) for m in llm_marks]),
-        "llm_i": y.mean([float(m.intensity) for m in llm_marks]),
-    }
-
-
-def references_of(clip: Clip) -> tuple[str, ...]:
-    """The raw texts that a caption is compared with: the clip's caption and its prompts."""
-    return (clip.caption, *clip.texts)
-
-
-def _text_figures(y: Yardstick, captions: Sequence[str]) -> Figures:
-    raw = [references_of(clip) for clip in y.clips]
-    own = [words_of(caption) for caption in captions]
-    others = [[words_of(text) for text in group] for group in raw]
-    counts = np.stack([bleu_counts(a, b) for a, b in zip(own, others, strict=True)])
-    safe = [caption if words else "nothing" for caption, words in zip(captions, own, strict=True)]
-    return {
-        "bleu_4": y.repeat(lambda rows, _: bleu(counts[rows].sum(0))),
-        "rouge_l": y.mean([rouge_l(a, b) for a, b in zip(own, others, strict=True)]),
-        "cider_d": y.mean(cider_d(own, others)),
-        "minilm": y.mean(similarity(safe, raw, y.encoder)),
-    }
-
-
-def _of_events(
-    y: Yardstick, marks: Sequence[EventMarks], measure: Callable[[Sequence[EventMarks]], float]
-) -> Figure:
-    figure = y.repeat(lambda rows, _: measure([marks[i] for i in rows]))
-    return NOTHING if math.isnan(figure.value) else figure

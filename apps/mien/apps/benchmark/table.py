@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from mien.apps.benchmark.repeats import NOTHING, Figure
-from mien.apps.benchmark.runner import Figures
+from mien.apps.benchmark.yardstick import Figures
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,13 @@ GENERATION: dict[str, tuple[Column, ...]] = {
         Column("", "USER ↑"),
         Column("judge_score", "Judge ↑"),
         Column("judge_passed", "All seen ↑"),
+        Column("token_next", "Tok next ↑"),
+    ),
+    "Language2Motion: what was asked for": (
+        Column("action_seen", "Seen ↑"),
+        Column("action_side", "Side ↑"),
+        Column("action_order", "Order ↑"),
+        Column("action_intensity", "Strength ↑"),
     ),
     "Language2Motion: retrieval and distribution": (
         Column("r_precision_1", "R@1 ↑"),
@@ -42,6 +49,7 @@ GENERATION: dict[str, tuple[Column, ...]] = {
         Column("mm_dist", "MM-Dist ↓"),
         Column("diversity", "Diversity →"),
         Column("multimodality", "MModality"),
+        Column("fd_plain", "FD plain ↓", 3),
         Column("fd_geometry", "FD geometry ↓", 2),
     ),
     "Language2Motion: geometry": (

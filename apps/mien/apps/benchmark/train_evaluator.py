@@ -1,4 +1,4 @@
-"""Train the text-motion evaluator: `python -m mien.apps.benchmark.train_evaluator`."""
+"""`mien train evaluator`: the text-motion model that `mien eval full` measures in."""
 
 import sys
 from dataclasses import asdict, dataclass
