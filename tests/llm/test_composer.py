@@ -1,10 +1,12 @@
 import pytest
 import torch
-from tests.llm.llm_world import make_codec, make_model, make_vocabulary
+from tests.llm.llm_world import make_codec, make_language_model, make_model, make_vocabulary
 
 from mien.llm.composer import CONTEXT, WINDOW, Composer, Step, _place
 from mien.llm.decoder import QwenDecoder
+from mien.llm.drive import run_steps
 from mien.llm.plan import Line
+from mien.llm.prefix import Prompt
 from mien.llm.reader import join_lines, split_frames
 from mien.llm.sampling import Chooser, Sampling
 
@@ -15,7 +17,7 @@ def _composer(seconds: float) -> tuple[Composer, list[Step]]:
     decoder = QwenDecoder(network.base.config.to_dict(), network.base.state_dict())
     words = torch.zeros(2, 32)
     sampling = Sampling(guidance=1.0)
-    composer = Composer(decoder, vocabulary, words, seconds, 1, sampling)
+    composer = Composer(decoder, vocabulary, Prompt(words), seconds, 1, sampling)
     decoder.start(1, 64)
     steps: list[Step] = []
     answer, run = None, composer.run()
@@ -105,3 +107,23 @@ def test_a_line_that_windows_parted_is_one_again() -> None:
 def test_lines_far_apart_stay_two() -> None:
     lines = (Line(0, 10, "nod", "both", "mid"), Line(20, 30, "nod", "both", "mid"))
     assert join_lines(lines) == lines
+
+
+def _planned(names: torch.Tensor | None, naming: float) -> str:
+    model = make_language_model()
+    words = model.read_prompts(["she does left wink"])[0].words
+    sampling = Sampling(plan_temperature=0.0, naming=naming, guidance=1.0)
+    decoder = model._decoders["text_to_motion"].fork()
+    composer = Composer(decoder, model.vocabulary, Prompt(words, names), 4.0, 1, sampling)
+    run_steps(decoder, composer.run())
+    return composer.lines[0].entry
+
+
+def test_the_name_of_a_sentence_decides_between_entries_as_far_as_it_may() -> None:
+    vocabulary = make_vocabulary(make_codec())
+    alone = _planned(None, 1.0)
+    for i, name in enumerate(vocabulary.entries):
+        names = torch.full((len(vocabulary.entries),), -20.0)
+        names[i] = 0.0
+        assert _planned(names, 10.0) == name
+        assert _planned(names, 0.0) == alone

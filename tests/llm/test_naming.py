@@ -12,16 +12,16 @@ from mien.llm.stage import Schedule, train_stage
 PLAIN = Variation(0.0, 0.0, 0.0)
 
 
-def _reader(seed: int = 0) -> SentenceReader:
+def _reader(num_entries: int = 5, seed: int = 0) -> SentenceReader:
     torch.manual_seed(seed)
-    return SentenceReader(FakeWords.width, 24, 32)
+    return SentenceReader(FakeWords.width, 24, 32, num_entries)
 
 
 def test_a_sentence_reads_the_same_alone_and_among_others() -> None:
     reader = _reader().eval()
     words = torch.randn(9, FakeWords.width)
     together = reader(words, torch.tensor([2, 4, 3]), torch.ones(9))
-    for row, part in enumerate(words.split([2, 4, 3])):
+    for row, part in enumerate(torch.split(words, [2, 4, 3])):
         alone = reader(part, torch.tensor([len(part)]))
         torch.testing.assert_close(together[row], alone[0])
 
@@ -38,7 +38,7 @@ def test_pooling_equals_a_plain_loop() -> None:
 
 def test_the_last_word_of_each_prompt_carries_its_sentence() -> None:
     torch.manual_seed(1)
-    prefix = WordPrefix(FakeWords.width, 24, 32, reads_sentence=True).eval()
+    prefix = WordPrefix(FakeWords.width, 24, 32, num_entries=5).eval()
     assert prefix.sentence is not None
     words, counts = torch.randn(5, FakeWords.width), torch.tensor([2, 3])
     plain = super(WordPrefix, prefix).forward(words)
@@ -63,7 +63,7 @@ def test_batches_are_a_function_of_seed_and_step_and_tell_the_entries(tmp_path: 
 def test_entries_are_learned(tmp_path: Path) -> None:
     mixture = make_mixture(tmp_path / "pool")
     vocabulary = mixture.writer.vocabulary
-    task = Naming(_reader(), len(vocabulary.entries), 32)
+    task = Naming(_reader(len(vocabulary.entries)))
     draws = NamingMixture(vocabulary, mixture.texts, 6, PLAIN)
     losses = train_stage(task, draws, Schedule(60, 1e-2, warmup=2), tmp_path / "run", seed=0)
     assert sum(losses[-5:]) < 0.8 * sum(losses[:5])

@@ -11,6 +11,7 @@ from mien.llm.composer import CONTEXT, WINDOW
 from mien.llm.decoder import QwenDecoder
 from mien.llm.model import MotionLanguageModel
 from mien.llm.plan import parse_lines
+from mien.llm.prefix import Prompt
 from mien.llm.sampling import Sampling
 from mien.llm.session import IDLE, RELEASE_TICKS, MotionSession
 
@@ -98,7 +99,7 @@ def test_ten_minutes_stay_within_the_positions_and_keep_nothing(
 ) -> None:
     decoder, words = Counter(), torch.zeros(128, 1)
     session = MotionSession(
-        decoder, model.vocabulary, lambda text: words, "smile, then frown, then nod"
+        decoder, model.vocabulary, lambda text: Prompt(words), "smile, then frown, then nod"
     )
     sizes = []
     for index, _ in enumerate(itertools.islice(session, 10 * 60 * 25)):
@@ -185,15 +186,15 @@ def test_of_several_texts_before_a_clock_the_last_counts(
 
 
 def test_a_text_that_is_refused_changes_nothing(model: MotionLanguageModel) -> None:
-    def encode(text: str) -> Tensor:
+    def read_prompt(text: str) -> Prompt:
         if not text:
             raise ValueError("The text needs a word.")
-        return torch.zeros(2, 32)
+        return Prompt(torch.zeros(2, 32))
 
     decoder = model._decoders["text_to_motion"]
     sessions = [
         MotionSession(
-            decoder.fork(), model.vocabulary, encode, "nod", sampling=Sampling(guidance=1)
+            decoder.fork(), model.vocabulary, read_prompt, "nod", sampling=Sampling(guidance=1)
         )
         for _ in range(2)
     ]
@@ -208,11 +209,11 @@ def test_what_comes_afterwards_is_read_when_it_is_needed(
 ) -> None:
     texts: list[str] = []
 
-    def encode(text: str) -> Tensor:
+    def read_prompt(text: str) -> Prompt:
         texts.append(text)
-        return torch.full((2, 1), float(len(texts)))
+        return Prompt(torch.full((2, 1), float(len(texts))))
 
-    session = MotionSession(Counter(), model.vocabulary, encode, "nod", idle)
+    session = MotionSession(Counter(), model.vocabulary, read_prompt, "nod", idle)
     _take(session, 50)
     assert texts == ["nod"]
     _take(session, 600)

@@ -26,6 +26,7 @@ from mien.llm.plan import (
     ticks_of,
     window_lines,
 )
+from mien.llm.prefix import Prompt
 from mien.llm.sampling import Chooser, Sampling
 from mien.llm.vocabulary import MAX_TICKS, Vocabulary
 
@@ -36,6 +37,7 @@ _SLACK_TICKS, _TAIL_TICKS = 5, 2
 MIN_TICKS = 10  # 2 s: the shortest motion that the model may choose by itself
 _PLAN, _MOTION = 0, 1  # whose choice, as the first number of its place
 _LINE_TOKENS = 5
+_LEAST_NAME = -8.0  # a name less likely than this is not held against an entry any further
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,22 +97,25 @@ class Planner:
     sampling: Sampling
     seed: int
 
-    def plan(self, words: Float[Tensor, "w d"], ticks: int | None, part: int = 0) -> Planning:
+    def plan(self, prompt: Prompt, ticks: int | None, part: int = 0) -> Planning:
         """Plan up to 8 s; give the duration, the model's own where it is None, and the lines."""
         vocabulary = self.vocabulary
         grammar = PlanGrammar(vocabulary, "motion", ticks)
         chooser = Chooser(self.seed, vocabulary.motion_start - vocabulary.num_text)
         tokens: list[int] = []
         hidden = yield Step(
-            torch.cat([words, _embedded(self.decoder, [vocabulary.control("plan")])]),
+            torch.cat([prompt.words, _embedded(self.decoder, [vocabulary.control("plan")])]),
             is_fresh=True,
         )
         while not grammar.closed:
             ids = torch.tensor(grammar.allowed(MAX_TICKS, MIN_TICKS))
             pick = 0
             if len(ids) > 1:
+                logits = self.decoder.logits(hidden[0], ids)
+                if grammar.opens_line:
+                    logits = self._with_names(logits, ids, prompt, grammar.lines)
                 pick = chooser.choose(
-                    self.decoder.logits(hidden[0], ids),
+                    logits,
                     ids - vocabulary.num_text,
                     self._temperature(int(ids[0])),
                     self.sampling.plan_top_p,
@@ -128,6 +133,25 @@ class Planner:
             ticks = max(MIN_TICKS, max((line.stop for line in lines), default=0) + _TAIL_TICKS)
         return min(ticks, grammar.ticks or 1), lines
 
+    def _with_names(
+        self, logits: Tensor, ids: Tensor, prompt: Prompt, lines: Sequence[Line]
+    ) -> Tensor:
+        """Move the scores of entries by what the sentence as a whole asks for.
+
+        The best of those that are not yet planned keeps its score, so that what the model holds
+        of one more line against the end stays.
+        """
+        if prompt.names is None or not self.sampling.naming:
+            return logits
+        vocabulary = self.vocabulary
+        entries = ids - vocabulary.entry(vocabulary.entries[0])
+        is_entry = (entries >= 0) & (entries < len(prompt.names))
+        planned = [vocabulary.entries.index(line.entry) for line in lines]
+        left = prompt.names.index_fill(0, torch.tensor(planned, dtype=torch.long), -torch.inf)
+        moves = (prompt.names - left.max()).clamp(_LEAST_NAME, 0.0)
+        moved = moves[entries.clamp(0, len(moves) - 1)] * is_entry
+        return logits + self.sampling.naming * moved
+
     def _with_slack(self, token: int) -> int:
         """A little longer than the duration that comes first, so that no action lacks room.
 
@@ -142,11 +166,11 @@ class Planner:
         return self.sampling.pace_temperature if is_pace else self.sampling.plan_temperature
 
     def plan_part(
-        self, words: Float[Tensor, "w d"], ticks: int, part: int = 0
+        self, prompt: Prompt, ticks: int, part: int = 0
     ) -> Generator[Step, Tensor, tuple[Line, ...]]:
         """Plan up to 12 s: what is longer than a window is planned as one window and stretched."""
         planned = min(ticks, MAX_TICKS)
-        _, lines = yield from self.plan(words, planned, part)
+        _, lines = yield from self.plan(prompt, planned, part)
         return clip_lines(stretch_lines(lines, ticks / planned), ticks)
 
 
@@ -218,7 +242,7 @@ class Composer:
     Attributes:
         decoder: Looks up embeddings and scores tokens; the driver lets it read.
         vocabulary: The ids.
-        words: The prompt's projected word vectors.
+        prompt: What is asked for.
         seconds: Duration; None lets the model choose.
         seed: Of every choice.
         sampling: How freely to choose.
@@ -228,7 +252,7 @@ class Composer:
 
     decoder: Decoder
     vocabulary: Vocabulary
-    words: Float[Tensor, "w d"]
+    prompt: Prompt
     seconds: float | None
     seed: int
     sampling: Sampling = field(default_factory=Sampling)
@@ -243,7 +267,9 @@ class Composer:
         start = 0
         while True:
             stop = min(start + WINDOW, self.num_frames)
-            yield from writer.write(Window(self.words, self.lines, start, stop), codes, stop)
+            yield from writer.write(
+                Window(self.prompt.words, self.lines, start, stop), codes, stop
+            )
             if stop == self.num_frames:
                 return
             start, codes = stop - CONTEXT, codes[-CONTEXT:]
@@ -256,7 +282,7 @@ class Composer:
     def _plan_all(self) -> Steps:
         planner = Planner(self.decoder, self.vocabulary, self.sampling, self.seed)
         if self.seconds is None:
-            ticks, self.lines = yield from planner.plan(self.words, None)
+            ticks, self.lines = yield from planner.plan(self.prompt, None)
             self.num_frames = ticks * FRAMES_PER_TICK
             return
         self.num_frames = max(1, round(self.seconds * FPS))
@@ -264,7 +290,7 @@ class Composer:
         parts = math.ceil(total / SEGMENT_TICKS)
         for part in range(parts):
             start, stop = total * part // parts, total * (part + 1) // parts
-            lines = yield from planner.plan_part(self.words, stop - start, part)
+            lines = yield from planner.plan_part(self.prompt, stop - start, part)
             self.lines += shift_lines(lines, start)
 
 

@@ -23,6 +23,7 @@ from mien.llm.plan import (
     shift_lines,
     ticks_of,
 )
+from mien.llm.prefix import Prompt
 from mien.llm.sampling import Sampling
 from mien.llm.vocabulary import Vocabulary
 
@@ -172,7 +173,7 @@ class Editor:
         self,
         codes: Sequence[int],
         interval: tuple[int, int],
-        words: Float[Tensor, "w d"] | None,
+        prompt: Prompt | None,
         read: Callable[[int, int], tuple[Line, ...]],
     ) -> Edit:
         """Draw an interval anew.
@@ -180,16 +181,15 @@ class Editor:
         Args:
             codes: The motion.
             interval: First frame, and the one behind the last.
-            words: The prompt of the interval; None keeps the motion's own plan.
+            prompt: Of the interval; None keeps the motion's own plan.
             read: Gives the motion's plan between two frames, in ticks from the first of them.
         """
         low, high = _frames_around(*interval, len(codes))
         start, stop = interval[0] - low, interval[1] - low
         lines = read(low, high)
-        if words is None:
-            words = self.decoder.embed(torch.zeros(0, dtype=torch.long))
-        else:
-            lines = self._plan(lines, words, start, stop)
+        words = self.decoder.embed(torch.zeros(0, dtype=torch.long))
+        if prompt is not None:
+            words, lines = prompt.words, self._plan(lines, prompt, start, stop)
         drawn = [
             [*codes[: interval[0]], *found, *codes[interval[1] :]]
             for found in self._compose(codes[low:high], lines, words, start, stop)
@@ -204,12 +204,12 @@ class Editor:
         return Edit(torch.tensor(best), score, misfits)
 
     def _plan(
-        self, lines: Sequence[Line], words: Float[Tensor, "w d"], start: int, stop: int
+        self, lines: Sequence[Line], prompt: Prompt, start: int, stop: int
     ) -> tuple[Line, ...]:
         """Plan frames by a prompt and put that into the plan of the whole."""
         first, last = _ticks_between(start, stop)
         planner = Planner(self.decoder, self.vocabulary, self.sampling, self.seed)
-        _, inside = run_steps(self.decoder, planner.plan_part(words, last - first))
+        _, inside = run_steps(self.decoder, planner.plan_part(prompt, last - first))
         return replace_lines(lines, inside, first, last)
 
     def _compose(

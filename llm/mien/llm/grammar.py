@@ -33,6 +33,11 @@ class PlanGrammar:
         self._part: list[int] = []
         self._has_duration = False
 
+    @property
+    def opens_line(self) -> bool:
+        """Whether the entry of another line, or the end, comes next."""
+        return self._has_duration and not self._part and not self.closed
+
     def allowed(self, max_ticks: int, min_ticks: int = 5) -> list[int]:
         """The ids that may come next."""
         vocabulary = self.vocabulary

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Int
 from safetensors.torch import load_file
 from torch import Tensor
 
@@ -24,7 +24,7 @@ from mien.llm.plan import (
     ticks_of,
     window_lines,
 )
-from mien.llm.prefix import WordPrefix
+from mien.llm.prefix import Prompt, WordPrefix
 from mien.llm.reader import Reader
 from mien.llm.sampling import Sampling
 from mien.llm.session import IDLE, MotionSession
@@ -184,11 +184,11 @@ class MotionLanguageModel:
         """
         sampling = Sampling(temperature, top_p, guidance=guidance)
         durations = _per_text(seconds, len(texts))
-        prefixes = self._prefixes(texts)
+        prompts = self.read_prompts(texts)
         decoder = self._decoders["text_to_motion"].fork()
         composers = [
-            Composer(decoder, self.vocabulary, words, duration, seed + i, sampling)
-            for i, (words, duration) in enumerate(zip(prefixes, durations, strict=True))
+            Composer(decoder, self.vocabulary, prompt, duration, seed + i, sampling)
+            for i, (prompt, duration) in enumerate(zip(prompts, durations, strict=True))
         ]
         codes = compose_all(decoder, composers, BATCH)
         return [
@@ -208,9 +208,9 @@ class MotionLanguageModel:
         """Generate a motion code by code; see `generate_motion`, which gives the same codes."""
         sampling = Sampling(temperature, top_p, guidance=guidance)
         (duration,) = _per_text(seconds, 1)
-        words = self._prefix_of(text)
+        prompt = self.read_prompts([text])[0]
         decoder = self._decoders["text_to_motion"].fork()
-        return MotionStream(Composer(decoder, self.vocabulary, words, duration, seed, sampling))
+        return MotionStream(Composer(decoder, self.vocabulary, prompt, duration, seed, sampling))
 
     def start_session(
         self,
@@ -224,7 +224,9 @@ class MotionLanguageModel:
         """Generate a motion code by code without end, whose prompt can change; see there."""
         sampling = Sampling(temperature, top_p, guidance=guidance)
         decoder = self._decoders["text_to_motion"].fork()
-        return MotionSession(decoder, self.vocabulary, self._prefix_of, text, idle, seed, sampling)
+        return MotionSession(
+            decoder, self.vocabulary, self._read_prompt, text, idle, seed, sampling
+        )
 
     def regenerate_motion(
         self,
@@ -262,7 +264,7 @@ class MotionLanguageModel:
         """
         codes = self._checked_codes(indices)
         interval = frames_between(between, len(codes))
-        words = None if text is None else self._prefix_of(text)
+        prompt = None if text is None else self.read_prompts([text])[0]
         sampling = Sampling(temperature, top_p, guidance=guidance)
         decoder = self._decoders["text_to_motion"].fork()
         editor = Editor(decoder, self.vocabulary, sampling, seed, candidates, misfit)
@@ -272,7 +274,7 @@ class MotionLanguageModel:
                 return parse_lines(self.describe(torch.tensor(codes[low:high])).score)
             return window_lines(parse_lines(score), low // FRAMES_PER_TICK, ticks_of(high / FPS))
 
-        return editor.redraw(codes, interval, words, read)
+        return editor.redraw(codes, interval, prompt, read)
 
     def describe(self, indices: Int[Tensor, " t"]) -> Description:
         """Say what a motion shows.
@@ -299,12 +301,16 @@ class MotionLanguageModel:
         return [_description(lines, caption) for lines, caption in found]
 
     @torch.inference_mode()
-    def _prefixes(self, texts: Sequence[str]) -> list[Float[Tensor, "w d"]]:
-        words = self.encoder.encode(texts)
-        return [self._prefix(each) for each in words]
+    def read_prompts(self, texts: Sequence[str]) -> list[Prompt]:
+        """Make prompts of texts.
 
-    def _prefix_of(self, text: str) -> Float[Tensor, "w d"]:
-        return self._prefixes([text])[0]
+        Raises:
+            ValueError: If one has no words or more than 128.
+        """
+        return [self._prefix.read(words) for words in self.encoder.encode(texts)]
+
+    def _read_prompt(self, text: str) -> Prompt:
+        return self.read_prompts([text])[0]
 
     def _checked_codes(self, indices: Int[Tensor, " t"]) -> list[int]:
         codes = [int(i) for i in indices.flatten().tolist()]

@@ -40,30 +40,29 @@ class NamingBatch:
 
 
 class Naming(nn.Module):
-    """A sentence reader with one vector an entry, which the sentence is compared with.
+    """A sentence reader at its exercise.
 
     Args:
         reader: Learns.
-        num_entries: Entries of the lexicon.
-        width: Of the reader's result.
     """
 
-    def __init__(self, reader: SentenceReader, num_entries: int, width: int) -> None:
+    def __init__(self, reader: SentenceReader) -> None:
         super().__init__()
         self.reader = reader
-        self.entries = nn.Parameter(torch.randn(num_entries, width) * width**-0.5)
 
     @property
     def tokens(self) -> Tensor:
-        """What is compared with, as a language model's tokens are."""
-        return self.entries
+        """What sentences are compared with, as a language model's tokens are."""
+        return self.reader.entries
 
     def forward(self, batch: NamingBatch) -> tuple[Float[Tensor, " b"], Float[Tensor, " b"]]:
         """Give the cross-entropy of every prompt, and equal weights."""
         sentences = self.reader(batch.words, batch.counts, batch.static_gain)
-        scores = F.linear(sentences, self.entries).float()
         losses = F.cross_entropy(
-            scores, batch.targets, reduction="none", label_smoothing=_SMOOTHING
+            self.reader.scores(sentences),
+            batch.targets,
+            reduction="none",
+            label_smoothing=_SMOOTHING,
         )
         return losses, torch.ones_like(losses)
 

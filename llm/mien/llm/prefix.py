@@ -1,10 +1,26 @@
 """The word prefix: one soft vector a word, in front of the sequence."""
 
+from dataclasses import dataclass
+
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 SENTENCE_GAIN = 0.2  # of a sentence's vector beside its last word's, which is about as large
+
+
+@dataclass(frozen=True, eq=False)
+class Prompt:
+    """A prompt as the language model takes it.
+
+    Attributes:
+        words: Its words in the model's embedding space.
+        names: For each entry of the lexicon the logarithm of the share of the prompt that it
+            answers, as the sentence reader sees it; None where there is no such reader.
+    """
+
+    words: Float[Tensor, "w d"]
+    names: Float[Tensor, " e"] | None = None
 
 
 class WordProjection(nn.Module):
@@ -50,14 +66,22 @@ class SentenceReader(nn.Module):
         word_width: Width of a word vector, both halves.
         hidden: Width inside.
         width: Width of the result.
+        num_entries: Entries of the lexicon.
         heads: Queries.
         dropout: Share of the pooled values that training hides.
     """
 
     def __init__(
-        self, word_width: int, hidden: int, width: int, heads: int = 8, dropout: float = 0.3
+        self,
+        word_width: int,
+        hidden: int,
+        width: int,
+        num_entries: int,
+        heads: int = 8,
+        dropout: float = 0.3,
     ) -> None:
         super().__init__()
+        self.entries = nn.Parameter(torch.randn(num_entries, width) * width**-0.5)
         self.words = WordProjection(word_width, hidden, width)
         self.score = nn.Linear(width, heads)
         self.mix = nn.Sequential(nn.Linear(heads * width, width), nn.GELU(), nn.Dropout(dropout))
@@ -79,6 +103,10 @@ class SentenceReader(nn.Module):
         out: Tensor = self.norm(self.mix(pooled.flatten(1)).float())
         return out
 
+    def scores(self, sentences: Float[Tensor, "b d"]) -> Float[Tensor, "b e"]:
+        """How well each entry of the lexicon answers each sentence, as logits."""
+        return nn.functional.linear(sentences, self.entries).float()
+
 
 class WordPrefix(WordProjection):
     """Word vectors in the embedding space of the language model.
@@ -87,14 +115,15 @@ class WordPrefix(WordProjection):
         word_width: Width of a word vector, both halves.
         hidden: Width inside.
         width: Width of the language model.
-        reads_sentence: Whether the last word also carries the sentence as a whole.
+        num_entries: Entries of the lexicon, for a reader of sentences whose vector the last word
+            carries too; 0 for none.
     """
 
-    def __init__(
-        self, word_width: int, hidden: int, width: int, reads_sentence: bool = False
-    ) -> None:
+    def __init__(self, word_width: int, hidden: int, width: int, num_entries: int = 0) -> None:
         super().__init__(word_width, hidden, width)
-        self.sentence = SentenceReader(word_width, hidden, width) if reads_sentence else None
+        self.sentence = (
+            SentenceReader(word_width, hidden, width, num_entries) if num_entries else None
+        )
 
     def forward(
         self,
@@ -116,3 +145,10 @@ class WordPrefix(WordProjection):
             counts = torch.tensor([len(words)], device=words.device)
         whole = SENTENCE_GAIN * self.sentence(words, counts, static_gain)
         return out.index_add(0, counts.cumsum(0) - 1, whole.to(out.dtype))
+
+    def read(self, words: Float[Tensor, "w f"]) -> Prompt:
+        """Make a prompt of its word vectors."""
+        if self.sentence is None:
+            return Prompt(self(words))
+        sentence = self.sentence(words, torch.tensor([len(words)], device=words.device))
+        return Prompt(self(words), self.sentence.scores(sentence)[0].log_softmax(dim=-1))

@@ -19,6 +19,8 @@ class Sampling:
         plan_temperature: Of what the plan says: actions, their sides, how many.
         pace_temperature: Of how the plan says to do it: strength and times.
         plan_top_p: Of the plan.
+        naming: How far the sentence as a whole, beside the words one by one, decides what is done;
+            0 leaves it to the words.
         guidance: How far to move from the motion that comes without a plan to the one that comes
             with it, and beyond (above 1); 1 reads the motion once and is quicker.
     """
@@ -28,6 +30,7 @@ class Sampling:
     plan_temperature: float = 0.1
     pace_temperature: float = 0.6
     plan_top_p: float = 0.9
+    naming: float = 0.5
     guidance: float = 2.0
 
     def __post_init__(self) -> None:

@@ -47,6 +47,7 @@ def write_card(
 ) -> None:
     """Write what the model is and what made it."""
     first, last = model.prefix.project[0], model.prefix.project[2]
+    sentence = model.prefix.sentence
     card = {
         "format_version": FORMAT_VERSION,
         "base": config["base"],
@@ -54,7 +55,7 @@ def write_card(
             "word_width": first.in_features,
             "hidden": first.out_features,
             "width": last.out_features,
-            "reads_sentence": model.prefix.sentence is not None,
+            "num_entries": 0 if sentence is None else len(sentence.entries),
         },
         "config": json.loads(json.dumps(config, default=str)),
         **made,

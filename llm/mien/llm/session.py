@@ -3,9 +3,6 @@
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
-from jaxtyping import Float
-from torch import Tensor
-
 from mien.llm.composer import CONTEXT, WINDOW, FrameWriter, Planner, Steps, Window
 from mien.llm.decoder import Decoder
 from mien.llm.drive import stream_steps
@@ -16,6 +13,7 @@ from mien.llm.plan import (
     format_lines,
     shift_lines,
 )
+from mien.llm.prefix import Prompt
 from mien.llm.sampling import Sampling
 from mien.llm.vocabulary import Vocabulary
 
@@ -33,7 +31,7 @@ class MotionSession:
     Args:
         decoder: Its memory is used up.
         vocabulary: The ids.
-        encode: Gives the projected word vectors of a text, or refuses it.
+        read: Makes a prompt of a text, or refuses it.
         text: What the face does first.
         idle: What it does when it has done what was said; None does the last text again.
         seed: Of every choice. The same seed and texts at the same frames give the same codes.
@@ -44,7 +42,7 @@ class MotionSession:
         self,
         decoder: Decoder,
         vocabulary: Vocabulary,
-        encode: Callable[[str], Float[Tensor, "w d"]],
+        read: Callable[[str], Prompt],
         text: str,
         idle: str | None = IDLE,
         seed: int = 0,
@@ -53,11 +51,11 @@ class MotionSession:
         sampling = sampling or Sampling()
         self._planner = Planner(decoder, vocabulary, sampling, seed)
         self._writer = FrameWriter(decoder, vocabulary, sampling, seed)
-        self._encode = encode
+        self._read = read
         self._idle = idle
-        self._idle_words: Float[Tensor, "w d"] | None = None
-        self._words = encode(text)
-        self._said: Float[Tensor, "w d"] | None = None
+        self._idle_prompt: Prompt | None = None
+        self._prompt = read(text)
+        self._said: Prompt | None = None
         self._is_new = True  # whether what was said last is still to be planned
         self._lines: tuple[Line, ...] = ()
         self._codes: list[int] = []  # from the window's first frame on
@@ -81,7 +79,7 @@ class MotionSession:
         Raises:
             ValueError: If the text has no words or too many; the face goes on as before.
         """
-        self._said = self._encode(text)
+        self._said = self._read(text)
 
     @property
     def frame(self) -> int:
@@ -103,7 +101,7 @@ class MotionSession:
             start = self._frame - len(self._codes)
             self._lines = tuple(x for x in self._lines if x.stop * FRAMES_PER_TICK > start)
             stop = min(start + WINDOW, self._planned)
-            window = Window(self._words, self._lines, start, stop)
+            window = Window(self._prompt.words, self._lines, start, stop)
             yield from self._follow(self._writer.write(window, self._codes, stop))
 
     def _follow(self, steps: Steps) -> Steps:
@@ -121,21 +119,21 @@ class MotionSession:
             if is_clock and self._said is not None:
                 return
 
-    def _take_over(self, words: Float[Tensor, "w d"]) -> None:
+    def _take_over(self, prompt: Prompt) -> None:
         now = self._frame // FRAMES_PER_TICK
         end = now + RELEASE_TICKS
         begun = (line for line in self._lines if line.start < now)
         self._lines = tuple(replace(line, stop=min(line.stop, end)) for line in begun)
-        self._words, self._said, self._is_new = words, None, True
+        self._prompt, self._said, self._is_new = prompt, None, True
         self._planned = self._frame
 
     def _plan(self) -> Steps:
         """Plan what was said, or how to go on when that is done."""
         if not self._is_new and self._idle is not None:
-            if self._idle_words is None:
-                self._idle_words = self._encode(self._idle)
-            self._words = self._idle_words
-        ticks, lines = yield from self._planner.plan(self._words, None, self._part)
+            if self._idle_prompt is None:
+                self._idle_prompt = self._read(self._idle)
+            self._prompt = self._idle_prompt
+        ticks, lines = yield from self._planner.plan(self._prompt, None, self._part)
         self._lines += shift_lines(lines, self._frame // FRAMES_PER_TICK)
         self._planned += ticks * FRAMES_PER_TICK
         self._part += 1

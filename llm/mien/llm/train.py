@@ -166,12 +166,12 @@ class Trainer:
         reader, config, vocabulary = model.prefix.sentence, self.config, self.vocabulary
         if reader is None:
             raise ValueError("Training needs a prefix that reads sentences.")
-        task = Naming(reader, len(vocabulary.entries), model.tokens.shape[1])
+        task = Naming(reader)
         batch = share(config.naming_batch)
         mixture = NamingMixture(vocabulary, self.texts, batch, config.naming_variation)
         losses = self._run("naming", task, mixture, config.naming)
         reader.requires_grad_(False)
-        begin_entries(model, task.entries.detach(), vocabulary)
+        begin_entries(model, reader.entries, vocabulary)
         return losses
 
     def pretrain(self, model: PrefixedModel) -> dict[str, list[float]]:
@@ -253,7 +253,7 @@ def new_model(
     width = network.get_input_embeddings().weight.shape[1]
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        prefix = WordPrefix(word_width, 512, width, reads_sentence=True)
+        prefix = WordPrefix(word_width, 512, width, len(vocabulary.entries))
     return PrefixedModel(network, prefix, vocabulary.control("word"))
 
 
