@@ -1,4 +1,4 @@
-"""`Avatar`: a painted head that a motion drives, frame by frame, as Gaussians."""
+"""`Avatar`: a painted or learned head that a motion drives, frame by frame, as Gaussians."""
 
 from __future__ import annotations
 
@@ -20,7 +20,10 @@ from mien.avatar.avatar_file import (
     write_avatar,
 )
 from mien.avatar.decoder import AppearanceDecoder, apply_deltas
+from mien.avatar.driving import Driven, drive_person
 from mien.avatar.gaussians import Gaussians
+from mien.avatar.learned import LearnedHead
+from mien.avatar.learned_file import read_learned
 from mien.avatar.look import Look
 from mien.avatar.placing import unit, vertex_normals
 from mien.avatar.prepared import Prepared
@@ -48,6 +51,8 @@ class Avatar:
         name: For messages and files.
         studio: The lights.
         made_by: What made it, for the card.
+        learned: Takes the painting's place where there is one; the painting stays what it began
+            from.
 
     Example:
         >>> from mien.motion import Motion
@@ -64,6 +69,7 @@ class Avatar:
     name: str = "avatar"
     studio: Studio = field(default_factory=Studio)
     made_by: str = ""
+    learned: LearnedHead | None = None
 
     def __post_init__(self) -> None:
         if self.shape.ndim != 1 or len(self.shape) > self.head.num_shape:
@@ -84,7 +90,7 @@ class Avatar:
         object.__setattr__(self, "_prepared", state)
 
     def __len__(self) -> int:
-        return len(self.splats)
+        return len(self.splats if self.learned is None else self.learned)
 
     @classmethod
     def load(cls, name_or_path: str | Path, head: Head | None = None) -> Avatar:
@@ -106,8 +112,9 @@ class Avatar:
                 f"{len(head.faces)} triangles: paint it again."
             )
         name, made_by = str(card.get("name", folder.stem)), str(card.get("made_by", ""))
-        gains = read_gains(card)
-        return cls(head, shape, splats, read_look(card), gains, name, made_by=made_by)
+        look, gains = read_look(card), read_gains(card)
+        learned = read_learned(card, folder, head, shape)
+        return cls(head, shape, splats, look, gains, name, made_by=made_by, learned=learned)
 
     def save(self, folder: str | Path) -> None:
         """Write a `NAME.avatar` folder.
@@ -132,35 +139,56 @@ class Avatar:
             motion: For the avatar's head.
             camera: Where the viewer stands, for what hides behind lids and lips and for
                 highlights; None takes the front.
-            decoder: Changes the Gaussians frame by frame; none is trained yet.
+            decoder: Changes the painting's Gaussians frame by frame.
 
         Raises:
-            ValueError: If the motion is for another head.
+            ValueError: If the motion is for another head, or a learned avatar gets a `decoder`.
         """
         if motion.head != self.head.name:
             raise ValueError(
                 f"The avatar {self.name!r} moves with the head {self.head.name!r}, got a motion "
                 f"for {motion.head!r}; convert it first."
             )
+        if self.learned is not None and decoder is not None:
+            raise ValueError(
+                f"The avatar {self.name!r} is learned and decodes by itself, so it takes no "
+                "`decoder`."
+            )
         for start in range(0, motion.num_frames, _CHUNK):
             part = motion.slice(start, min(start + _CHUNK, motion.num_frames))
+            if self.learned is not None:
+                yield from self._decode(self.learned, self.driven(part))
+                continue
             for vertices in self.vertices(part):
                 yield self.pose(vertices, camera, decoder)
 
     def vertices(self, motion: Motion) -> Float[Tensor, "t v 3"]:
         """Pose this person's mesh by every frame, metres."""
+        posed: Tensor = self._state.person(None, **self._inputs(motion))
+        return posed
+
+    def driven(self, motion: Motion) -> Driven:
+        """Pose this person's mesh by every frame, expression and skinning apart."""
+        return drive_person(self._state.person, **self._inputs(motion))
+
+    def _inputs(self, motion: Motion) -> dict[str, Tensor]:
         like = self.splats.thickness
         motion = motion.to(like.device, like.dtype)
-        posed: Tensor = self._state.person(
-            None,
-            motion.expr * self._state.gains[: motion.num_expr],
-            motion.global_pose,
-            motion.neck_pose,
-            motion.jaw_pose * self._state.jaw_gain,
-            motion.eye_pose + self._state.gaze,
-            motion.translation,
-        )
-        return posed
+        return {
+            "expr": motion.expr * self._state.gains[: motion.num_expr],
+            "global_pose": motion.global_pose,
+            "neck_pose": motion.neck_pose,
+            "jaw_pose": motion.jaw_pose * self._state.jaw_gain,
+            "eye_pose": motion.eye_pose + self._state.gaze,
+            "translation": motion.translation,
+        }
+
+    def _decode(self, learned: LearnedHead, driven: Driven) -> Iterator[Gaussians]:
+        """Decode frame by frame, so that the first comes soon."""
+        for frame in range(len(driven)):
+            with torch.no_grad():
+                decoded = learned(driven.frames(frame, frame + 1))
+            yield decoded.gaussians(0)
 
     @torch.no_grad()
     def pose(
@@ -169,13 +197,20 @@ class Avatar:
         camera: Camera | None = None,
         decoder: AppearanceDecoder | None = None,
     ) -> Gaussians:
-        """Give the Gaussians of one posed mesh.
+        """Give the painting's Gaussians for one posed mesh.
 
         Args:
             vertices: Of the avatar's head, posed, metres.
             camera: Where the viewer stands; None takes the front.
             decoder: See `drive`.
+
+        Raises:
+            ValueError: If the avatar is learned: it needs to know the motion, so `drive` it.
         """
+        if self.learned is not None:
+            raise ValueError(
+                f"The avatar {self.name!r} is learned and needs a motion, not a mesh; use `drive`."
+            )
         state, to_viewer = self._state, _direction_to(camera, vertices)
         normals = vertex_normals(vertices, self.head.faces)
         placed, quats = state.place(vertices, normals)

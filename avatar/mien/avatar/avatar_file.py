@@ -1,5 +1,6 @@
 """The `NAME.avatar` folder: splats in safetensors, everything else in a JSON card. No pickle.
 
+A learned avatar's maps and network lie beside the painting that it began from, see `learned_file`.
 Splats are packed: barycentrics and colors as integers, lengths as half floats; 44 bytes a splat.
 """
 
@@ -15,6 +16,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor
 
+from mien.avatar.learned_file import describe_learned, write_learned
 from mien.avatar.look import Look
 from mien.avatar.splats import Splats
 
@@ -64,9 +66,10 @@ def write_avatar(avatar: Avatar, folder: Path) -> None:
         "look": asdict(avatar.look),
         "gains": dict(avatar.gains),
         "made_by": avatar.made_by,
-    }
+    } | describe_learned(avatar.learned)
     tensors = pack(avatar.splats) | {"shape": avatar.shape.float().contiguous()}
     (folder / _SPLATS).write_bytes(save(tensors))
+    write_learned(avatar.learned, folder)
     (folder / _CARD).write_text(json.dumps(card, indent=1) + "\n")
 
 

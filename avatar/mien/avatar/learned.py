@@ -1,0 +1,123 @@
+"""`LearnedHead`: a person as maps over the texture, and a network that changes them by the frame.
+
+After FlexAvatar (Peng et al.): static attribute maps, plus what a UNet makes of the driven head's
+position map and the person's identity features inside the region that moves, are read at points
+of the texture, carried by the driven surface and skinned with it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from mien.avatar.driving import Driven
+from mien.avatar.gaussians import Gaussians
+from mien.avatar.sizes import DecoderSize
+from mien.avatar.skinning import skin_gaussians
+from mien.avatar.static_maps import NUM_ATTRIBUTES, WIDTHS, StaticMaps
+from mien.avatar.unet import UNet
+from mien.avatar.uv_layout import UVLayout
+from mien.rotations import quat_multiply
+
+DRIVING_CHANNELS = 6  # where the surface is, and how far from neutral
+_CM = 1e-2
+_DM = 1e-1
+_MOST_LOG_SCALE = 3.0
+
+
+@dataclass(frozen=True, eq=False)
+class Decoded:
+    """A learned head's Gaussians in B frames, with what regularizers look at.
+
+    Attributes:
+        means: Posed centers, metres.
+        quats: World from Gaussian, wxyz.
+        scales: Standard deviations, metres.
+        opacities: 0 to 1.
+        colors: sRGB, 0 to 1.
+        drift: How far the centers are from where training began, at rest, centimetres.
+        growth: How much larger the standard deviations are than at the beginning, centimetres.
+    """
+
+    means: Float[Tensor, "b n 3"]
+    quats: Float[Tensor, "b n 4"]
+    scales: Float[Tensor, "b n 3"]
+    opacities: Float[Tensor, "b n"]
+    colors: Float[Tensor, "b n 3"]
+    drift: Float[Tensor, "b n 3"]
+    growth: Float[Tensor, "b n 3"]
+
+    def __len__(self) -> int:
+        return len(self.means)
+
+    def gaussians(self, frame: int) -> Gaussians:
+        """The Gaussians of one frame."""
+        names = ("means", "quats", "scales", "opacities", "colors")
+        return Gaussians(*(getattr(self, name)[frame] for name in names))
+
+
+def make_unet(size: DecoderSize) -> UNet:
+    """Build the network of a size."""
+    return UNet(size.features + DRIVING_CHANNELS, NUM_ATTRIBUTES, size.widths)
+
+
+class LearnedHead(nn.Module):
+    """A person's maps, the network, and where both lie on the mesh.
+
+    Args:
+        size: What the parts were built for.
+        layout: Of the person's head.
+        maps: Of the person.
+        unet: May be shared between people.
+
+    Raises:
+        ValueError: If the maps are of another size.
+    """
+
+    def __init__(self, size: DecoderSize, layout: UVLayout, maps: StaticMaps, unet: UNet) -> None:
+        super().__init__()
+        if (maps.resolution, len(maps.features)) != (size.resolution, size.features):
+            raise ValueError(
+                f"Maps of the size {size.name!r} must have a side of {size.resolution} and "
+                f"{size.features} features, got {maps.resolution} and {len(maps.features)}."
+            )
+        self.size, self.layout, self.maps, self.unet = size, layout, maps, unet
+
+    def __len__(self) -> int:
+        return self.layout.num_gaussians
+
+    def forward(self, driven: Driven) -> Decoded:
+        """Decode frames, differentiably."""
+        values = self.layout.read(self.attributes(driven))
+        start = self.layout.read(self.maps.start_position[None])
+        position, opacity, scale, color, rotation = values.split(list(WIDTHS.values()), -1)
+        growth = scale.clamp(-_MOST_LOG_SCALE, _MOST_LOG_SCALE).exp()
+        turn = nn.functional.normalize(rotation, dim=-1)
+        means, quats = skin_gaussians(
+            self.layout.surface(driven.rest) + position * _CM,
+            quat_multiply(self.layout.base_quats, turn),
+            driven.rotmats,
+            driven.offsets,
+            self.layout.lbs_weights,
+        )
+        return Decoded(
+            means,
+            quats,
+            self.layout.base_scales * growth,
+            opacity.squeeze(-1).sigmoid(),
+            color.sigmoid(),
+            position - start,
+            self.layout.base_scales * (growth - 1.0) / _CM,
+        )
+
+    def attributes(self, driven: Driven) -> Float[Tensor, "b 14 r r"]:
+        """Static maps, changed where the face moves."""
+        shown = self.layout.draw(driven.canonical)
+        moved = self.layout.draw(driven.canonical - self.layout.neutral)
+        features = self.maps.features.expand(len(driven), -1, -1, -1)
+        deltas = self.unet(torch.cat([features, shown / _DM, moved / _CM], 1))
+        changed: Tensor = self.maps.attributes() + self.layout.dynamic * deltas
+        return changed

@@ -1,0 +1,108 @@
+"""A learned head in an avatar's folder: its weights in safetensors, its size in the card."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+from torch import Tensor
+
+from mien.avatar.learned import LearnedHead, make_unet
+from mien.avatar.prepared import bake_identity
+from mien.avatar.sizes import DecoderSize
+from mien.avatar.static_maps import StaticMaps
+from mien.avatar.uv_layout import UVLayout
+from mien.head import Head
+
+WEIGHTS = "decoder.safetensors"
+_ENTRY = "learned"
+_MOST_BYTES = 512 * 2**20
+_MOST_SIDE, _MOST_CHANNELS, _MOST_GAUSSIANS = 2048, 1024, 4_000_000
+
+
+def describe_learned(learned: LearnedHead | None) -> dict[str, Any]:
+    """What a card says of a learned head."""
+    if learned is None:
+        return {}
+    return {_ENTRY: {"size": asdict(learned.size), "gaussians": len(learned)}}
+
+
+def write_learned(learned: LearnedHead | None, folder: Path) -> None:
+    """Write a learned head's weights; without one, remove what an earlier one left."""
+    if learned is None:
+        (folder / WEIGHTS).unlink(missing_ok=True)
+        return
+    state = {name: value.cpu().contiguous() for name, value in learned.state_dict().items()}
+    (folder / WEIGHTS).write_bytes(save(state))
+
+
+def read_learned(
+    card: dict[str, Any], folder: Path, head: Head, shape: Tensor
+) -> LearnedHead | None:
+    """Read a learned head, if the card names one.
+
+    Raises:
+        ValueError: If the card or the weights are damaged, or for another head.
+    """
+    if _ENTRY not in card:
+        return None
+    size, count = _read_size(card, folder)
+    state = _read_weights(folder / WEIGHTS)
+    layout = UVLayout(head, bake_identity(head, shape), size)
+    if layout.num_gaussians != count:
+        raise ValueError(
+            f"{folder} was made for another texture: it has {count} Gaussians, "
+            f"the head {head.name!r} gives {layout.num_gaussians}."
+        )
+    features = torch.zeros(size.features, size.resolution, size.resolution)
+    maps = StaticMaps.plain(size.resolution, features)
+    learned = LearnedHead(size, layout, maps, make_unet(size))
+    try:
+        learned.load_state_dict(state)
+    except RuntimeError as error:
+        raise ValueError(
+            f"{folder / WEIGHTS} does not hold a decoder of the size {size.name!r}."
+        ) from error
+    return learned.eval().requires_grad_(False)
+
+
+def _read_size(card: dict[str, Any], folder: Path) -> tuple[DecoderSize, int]:
+    try:
+        entry = card[_ENTRY]
+        given = dict(entry["size"])
+        size = DecoderSize(
+            str(given.pop("name")),
+            widths=tuple(int(width) for width in given.pop("widths")),
+            **{name: int(value) for name, value in given.items()},
+        )
+        count = int(entry["gaussians"])
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise ValueError(f"{folder} does not say its decoder's size: {error}.") from error
+    largest = max(size.features, *size.widths)
+    if (
+        size.resolution > _MOST_SIDE
+        or largest > _MOST_CHANNELS
+        or size.num_gaussians > _MOST_GAUSSIANS
+    ):
+        raise ValueError(f"{folder} names a decoder too large to read: {size}.")
+    return size, count
+
+
+def _read_weights(path: Path) -> dict[str, Tensor]:
+    if not path.is_file():
+        raise ValueError(f"{path} is missing, but its avatar is learned.")
+    if path.stat().st_size > _MOST_BYTES:
+        raise ValueError(
+            f"{path} has {path.stat().st_size} bytes; at most {_MOST_BYTES} are read."
+        )
+    try:
+        state = load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise ValueError(f"{path} is damaged: {error}. Make the avatar again.") from error
+    if not all(bool(torch.isfinite(value).all()) for value in state.values()):
+        raise ValueError(f"{path} is damaged: it holds NaN or infinity.")
+    return state

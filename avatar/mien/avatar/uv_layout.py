@@ -1,0 +1,167 @@
+"""`UVLayout`: where a learned avatar's texels and Gaussians lie on one person's mesh."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+
+from mien.avatar.sizes import DecoderSize
+from mien.avatar.uv_grid import barycentric, rasterize_uv
+from mien.head import Head
+from mien.rotations import rotmat_to_quat
+
+SPREAD = 0.8  # standard deviation over the distance to the next Gaussian: no gaps, little blur
+THINNESS = 0.25  # third standard deviation over the mean of the other two
+_MOST_STEPS = 2.0  # longest axis over the mean step of the whole surface: no spikes
+_MOVED_M = 5e-4  # by one whole expression component; less is not seen
+_CARRIED = 0.05  # share of jaw and eyes in the skinning
+
+
+@dataclass(frozen=True, eq=False)
+class Texels:
+    """The centers of a square grid over the texture that lie on triangles.
+
+    Attributes:
+        ids: Their places in the flattened grid; rows are v, columns are u.
+        faces: The triangle under each.
+        weights: Barycentric position on it.
+        uv: Texture coordinates, 0 to 1.
+    """
+
+    ids: Int[Tensor, " m"]
+    faces: Int[Tensor, " m"]
+    weights: Float[Tensor, "m 3"]
+    uv: Float[Tensor, "m 2"]
+
+    @classmethod
+    def of(cls, head: Head, side: int) -> Texels:
+        """Find them for a grid of `side` by `side`."""
+        corners = head.uv[head.uv_faces].double()
+        face_map = torch.from_numpy(rasterize_uv(corners.numpy(), side)).long().flatten()
+        ids = (face_map >= 0).nonzero().squeeze(-1)
+        uv = (torch.stack([ids % side, ids // side], -1) + 0.5).double() / side
+        faces = face_map[ids]
+        weights = torch.from_numpy(barycentric(corners[faces].numpy(), uv.numpy()))
+        return cls(ids, faces, weights.to(head.uv), uv.to(head.uv))
+
+
+class UVLayout(nn.Module):
+    """What follows from a head, a person and a size; nothing in it is learned or saved.
+
+    Args:
+        head: With texture coordinates.
+        person: The same head with the person's identity baked in.
+        size: Of the maps, and how many Gaussians.
+
+    Raises:
+        ValueError: If the head has no texture coordinates.
+    """
+
+    texel_ids: Tensor
+    texel_corners: Tensor
+    texel_weights: Tensor
+    dynamic: Tensor
+    corners: Tensor
+    weights: Tensor
+    grid: Tensor
+    lbs_weights: Tensor
+    base_quats: Tensor
+    base_scales: Tensor
+    neutral: Tensor
+
+    def __init__(self, head: Head, person: Head, size: DecoderSize) -> None:
+        super().__init__()
+        if not len(head.uv_faces):
+            raise ValueError(
+                f"A learned avatar needs texture coordinates; the head {head.name!r} has none."
+            )
+        self.resolution = size.resolution
+        texels = Texels.of(head, size.resolution)
+        samples = Texels.of(head, _side_for(head, size.num_gaussians))
+        corners = head.faces[samples.faces]
+        quats, scales = _discs(head, person, samples, _side_for(head, size.num_gaussians))
+        buffers = {
+            "texel_ids": texels.ids,
+            "texel_corners": head.faces[texels.faces],
+            "texel_weights": texels.weights,
+            "dynamic": _dynamic_map(head, texels, size.resolution),
+            "corners": corners,
+            "weights": samples.weights,
+            "grid": (samples.uv * 2 - 1)[None, None],  # as grid_sample wants it
+            "lbs_weights": (head.lbs_weights[corners] * samples.weights.unsqueeze(-1)).sum(1),
+            "base_quats": quats,
+            "base_scales": scales,
+            "neutral": person.v_template,
+        }
+        for name, value in buffers.items():
+            self.register_buffer(name, value, persistent=False)
+
+    @property
+    def num_gaussians(self) -> int:
+        """How many Gaussians there are, N."""
+        return len(self.corners)
+
+    def draw(self, vertices: Float[Tensor, "b v 3"]) -> Float[Tensor, "b 3 r r"]:
+        """Write a mesh's surface onto the texture; zero off the surface."""
+        points = _between(vertices, self.texel_corners, self.texel_weights)
+        blank = points.new_zeros(len(points), self.resolution**2, 3)
+        drawn = blank.index_copy(1, self.texel_ids, points)
+        return drawn.transpose(1, 2).unflatten(-1, (self.resolution, self.resolution))
+
+    def surface(self, vertices: Float[Tensor, "b v 3"]) -> Float[Tensor, "b n 3"]:
+        """Points of a mesh that the Gaussians sit on."""
+        return _between(vertices, self.corners, self.weights)
+
+    def read(self, maps: Float[Tensor, "b c r r"]) -> Float[Tensor, "b n c"]:
+        """Read maps at the Gaussians, bilinearly."""
+        grid = self.grid.expand(len(maps), -1, -1, -1)
+        read = nn.functional.grid_sample(maps, grid, padding_mode="border", align_corners=False)
+        return read[:, :, 0].transpose(1, 2)
+
+
+def _between(vertices: Tensor, corners: Tensor, weights: Tensor) -> Tensor:
+    return (vertices[:, corners] * weights.unsqueeze(-1)).sum(2)
+
+
+def _side_for(head: Head, count: int) -> int:
+    """Side of the grid of which about `count` texels lie on triangles."""
+    edges = head.uv[head.uv_faces].double()
+    u, v = (edges[:, 1:] - edges[:, :1]).unbind(1)
+    area = float((u[:, 0] * v[:, 1] - u[:, 1] * v[:, 0]).abs().sum() / 2)
+    return max(1, round((count / area) ** 0.5))
+
+
+def _dynamic_map(head: Head, texels: Texels, side: int) -> Float[Tensor, "r r"]:
+    """1 where expressions, the jaw or the eyes move the surface, else 0."""
+    moves = moving_vertices(head).float()
+    reached = (moves[head.faces[texels.faces]] * texels.weights).sum(-1) > 1e-6
+    drawn = torch.zeros(side * side)
+    drawn[texels.ids] = reached.float()
+    return drawn.reshape(side, side)
+
+
+def moving_vertices(head: Head) -> Bool[Tensor, " v"]:
+    """Tell which vertices move by expressions, the jaw or the eyes."""
+    shown = head.shapedirs[..., head.num_shape :].norm(dim=1)  # [V, E]
+    carried = head.lbs_weights[:, 2:].sum(-1) > _CARRIED
+    return carried if not head.num_expr else carried | (shown.amax(-1) > _MOVED_M)
+
+
+def _discs(head: Head, person: Head, samples: Texels, side: int) -> tuple[Tensor, Tensor]:
+    """Flat Gaussians that cover the neutral surface: rotations and standard deviations."""
+    faces, of_sample = samples.faces.unique(return_inverse=True)
+    in_space = person.v_template[head.faces[faces]].double()
+    in_texture = head.uv[head.uv_faces[faces]].double()
+    space, texture = (x[:, 1:] - x[:, :1] for x in (in_space, in_texture))  # edges, [F, 2, .]
+    stretch = torch.linalg.solve(texture, space).transpose(1, 2) / side  # metres a step, [F, 3, 2]
+    axes, steps, _ = torch.linalg.svd(stretch, full_matrices=False)
+    third = torch.linalg.cross(axes[..., 0], axes[..., 1])
+    quats = rotmat_to_quat(torch.cat([axes, third.unsqueeze(-1)], -1))
+    mean_step = steps.prod(-1)[of_sample].mean().sqrt()
+    wide = SPREAD * torch.minimum(steps.clamp_min(1e-6), _MOST_STEPS * mean_step)
+    thin = THINNESS * wide.prod(-1, keepdim=True).sqrt()
+    scales = torch.cat([wide, thin], -1)
+    return quats[of_sample].to(head.uv), scales[of_sample].to(head.uv)
