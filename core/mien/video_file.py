@@ -45,7 +45,7 @@ class VideoFile:
         check_size(path, MAX_BYTES)
         self.path = Path(path)
         try:
-            self._container: Any = av.open(str(path), options=_CAREFUL)
+            self._container: Any = av.open(str(path), options=_CAREFUL, metadata_errors="replace")
         except FFmpegError as error:
             raise ValueError(
                 f"{str(path)!r} is not a readable video ({error.strerror})."

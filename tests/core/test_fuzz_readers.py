@@ -1,12 +1,14 @@
 """Every reader, on spoiled files: a value or a `ValueError`, in bounded time and memory.
 
-A few dozen files a reader by default. For many, from a new place each time, with a table:
+A few dozen files a reader by default. For many, from a new place each time, with a row of a table
+for each reader (tried, read, refused):
 
     MIEN_FUZZ=2000 pytest -s -q tests/core/test_fuzz_readers.py
 
 A failure names the reader and the seed; `MIEN_FUZZ_SEED=12345` reads that one file again.
 """
 
+import functools
 import gzip
 import io
 import json
@@ -22,6 +24,7 @@ import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -31,8 +34,11 @@ import torch
 from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from PIL import Image
 
+from mien import shapes_files
 from mien.apps.tokens import TokenFile
+from mien.apps.video import write_video
 from mien.arkit import motion_from_curves
 from mien.avatar.gaussians import Gaussians
 from mien.avatar.ply import read_ply, write_ply
@@ -46,7 +52,8 @@ from mien.formats.live_link_udp import packets_from_motion, parse_packet
 from mien.head import head_from_flame
 from mien.motion import Label, Motion
 from mien.person import Person
-from mien.shapes_files import read_obj_folder
+from mien.shapes_files import read_gnm_npz, read_ict_npz, read_obj_folder
+from mien.tracking import Footage
 
 MAX_CPU_S = 3.0  # a fuzzed file is some kilobytes
 MAX_PEAK_BYTES = 192 * 2**20
@@ -297,10 +304,15 @@ def splats() -> Gaussians:
     return Gaussians(**parts, opacities=torch.rand(5, generator=generator))
 
 
+@functools.cache
+def sound_packets() -> tuple[bytes, ...]:
+    return tuple(packets_from_motion(clip()))
+
+
 def read_datagram(data: bytes) -> None:
     """A packet by itself, then among others: a take never fails for one."""
     take = Take()
-    for packet in packets_from_motion(clip()):
+    for packet in sound_packets():
         take.add(packet)
     assert take.add(data) in (True, False)
     take.motion()
@@ -311,8 +323,42 @@ def read_obj(path: Path) -> object:
     return read_obj_folder(path.parent)
 
 
+def read_frames(path: Path) -> None:
+    """Look at what a video or a photo shows, for at most as long as a sound one would be."""
+    for _ in islice(Footage.open(path).frames(), 200):
+        pass
+
+
+def small_ict() -> dict[str, NDArray[Any]]:
+    return {
+        "neutral": np.zeros((9, 3), np.float32),
+        "faces": np.array([[0, 1, 2, 3], [2, 3, 4, -1]], np.int32),
+        "expression_names": np.array(["jawOpen", "mouthSmile_L"]),
+        "expression_deltas": np.ones((2, 9, 3), np.float32),
+        "landmarks68": np.zeros(68, np.int64),
+    }
+
+
+def small_gnm() -> dict[str, NDArray[Any]]:
+    return {
+        "template_vertex_positions": np.zeros((9, 3), np.float32),
+        "triangles": np.array([[0, 1, 2], [2, 3, 4]], np.int32),
+        "expression_basis": np.ones((2, 9, 3), np.float32),
+        "vertex_groups": np.ones((2, 9), np.float32),
+        "vertex_group_names": np.array(["skin", "tongue"]),
+    }
+
+
 @pytest.fixture(scope="module")
-def targets(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Target]:
+def small_faces() -> Iterator[None]:
+    """ICT-FaceKit of a few vertices."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(shapes_files, "_ICT_VERTICES", 9)
+        yield
+
+
+@pytest.fixture(scope="module")
+def targets(tmp_path_factory: pytest.TempPathFactory, small_faces: None) -> dict[str, Target]:
     folder = tmp_path_factory.mktemp("fuzz")
     motion = clip()
     write_live_link(motion, folder / "a.csv")
@@ -320,7 +366,7 @@ def targets(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Target]:
     motion.save(folder / "a.safetensors")
     write_curves_json(motion, folder / "a.json")
     write_ply(folder / "a.ply", splats())
-    packets = tuple(packets_from_motion(motion))
+    packets = sound_packets()
     tokens = TokenFile((1, 2, 3), 512, text="a smile").to_json().encode()
     person = Person(age=0.3, features={"nose-hump": 0.2}).to_json().encode()
     mesh = b"# a mesh\nv 0 0 0\nv 1 0 0\nv 0 1 0.5\nvt 0 0\nf 1 2 3\nf 1/1 2/1 3/1\n"
@@ -338,6 +384,10 @@ def targets(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Target]:
     def read_params(path: Path) -> object:
         return load_flame_params(path, flame)
 
+    pictures = [np.full((48, 64, 3), 40 * i, np.uint8) for i in range(4)]
+    write_video(folder / "a.mp4", iter(pictures), 25.0)
+    Image.fromarray(pictures[1]).save(folder / "a.png")
+    Image.fromarray(pictures[1]).save(folder / "a.jpg")
     (folder / "obj").mkdir()
     (folder / "obj" / "neutral.obj").write_bytes(mesh)
 
@@ -370,6 +420,11 @@ def targets(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Target]:
         npz_target("FLAME parameters", saved_npz(params), at("d.npz", read_params)),
         plain("OBJ mesh", mesh, by_file(folder / "obj", "shape.obj", read_obj)),
         plain("splat PLY", (folder / "a.ply").read_bytes(), at("b.ply", read_ply)),
+        npz_target("ICT-FaceKit npz", saved_npz(small_ict()), at("e.npz", read_ict_npz)),
+        npz_target("GNM Head npz", saved_npz(small_gnm()), at("f.npz", read_gnm_npz)),
+        plain("video", (folder / "a.mp4").read_bytes(), at("b.mp4", read_frames)),
+        plain("photo PNG", (folder / "a.png").read_bytes(), at("b.png", read_frames)),
+        plain("photo JPEG", (folder / "a.jpg").read_bytes(), at("b.jpg", read_frames)),
     ]
     return {target.name: target for target in made}
 
@@ -377,19 +432,21 @@ def targets(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Target]:
 NAMES = (
     *("Live Link CSV", "Live Link packet", "LLV recording", "Motion npz", "Motion safetensors"),
     *("curves JSON", "tokens JSON", "person JSON", "FLAME pickle", "FLAME npz"),
-    *("FLAME parameters", "OBJ mesh", "splat PLY"),
+    *("FLAME parameters", "OBJ mesh", "splat PLY", "ICT-FaceKit npz", "GNM Head npz"),
+    *("video", "photo PNG", "photo JPEG"),
 )
 
 
-@pytest.fixture(scope="module", autouse=True)
-def table() -> Iterator[None]:
+@pytest.fixture(autouse=True)
+def row(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Tell of a reader when its files are through, so that a run that is stopped has told some."""
+    begun = TRIED.total()
     yield
-    if MANY:
-        rows = [f"{'reader':<20} {'tried':>7} {'read':>7} {'refused':>8}"]
-        for name in NAMES:
-            read, refused = TRIED[name, "read"], TRIED[name, "refused"]
-            rows.append(f"{name:<20} {read + refused:>7} {read:>7} {refused:>8}")
-        sys.stdout.write("\n" + "\n".join(rows) + "\n")
+    if MANY and TRIED.total() > begun:
+        name = request.node.callspec.params["name"]
+        read, refused = TRIED[name, "read"], TRIED[name, "refused"]
+        sys.stdout.write(f"\n| {name} | {read + refused} | {read} | {refused} |\n")
+        sys.stdout.flush()
 
 
 @pytest.mark.parametrize("name", NAMES)

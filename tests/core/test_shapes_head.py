@@ -2,6 +2,7 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from mien.head import Head
 from mien.landmarks68 import LINES, default_lines, lip_halves, match_landmarks
 from mien.motion import Motion
 from mien.retarget import retarget
-from mien.shapes_files import ShapesFile, read_ict_npz, read_obj_folder
+from mien.shapes_files import ShapesFile, read_gnm_npz, read_ict_npz, read_obj_folder
 from mien.shapes_head import head_from_shapes
 
 Array = NDArray[np.float64]
@@ -224,6 +225,87 @@ def test_another_npz_is_refused(tmp_path: Path) -> None:
     np.savez(tmp_path / "some.npz", neutral=np.zeros((5, 3)))
     with pytest.raises(ValueError, match="is not ICT-FaceKit as npz: it lacks"):
         read_ict_npz(tmp_path / "some.npz")
+
+
+@pytest.mark.parametrize(
+    ("key", "array"),
+    [
+        ("faces", np.array(3)),
+        ("expression_names", np.array("jawOpen")),
+        ("expression_names", np.arange(2)),
+        ("neutral", np.array([["a", "b", "c"]])),
+        ("landmarks68", np.full(68, 0.5)),
+        ("expression_deltas", np.zeros((2, 4, 3), complex)),
+    ],
+)
+def test_arrays_of_another_kind_are_refused(tmp_path: Path, key: str, array: Any) -> None:
+    arrays = {
+        "neutral": np.zeros((4, 3)),
+        "faces": np.zeros((1, 4), int),
+        "expression_names": np.array(["jawOpen", "smile"]),
+        "expression_deltas": np.zeros((2, 4, 3)),
+        "landmarks68": np.zeros(68, int),
+    }
+    np.savez(tmp_path / "some.npz", **(arrays | {key: array}))
+    with pytest.raises(ValueError, match=f"`{key}` of ICT-FaceKit must hold"):
+        read_ict_npz(tmp_path / "some.npz")
+
+
+def gnm_arrays() -> dict[str, Any]:
+    """The default head under the names and in the order of GNM Head, its units turned about."""
+    directions = DEFAULT.shapedirs[..., DEFAULT.num_shape :].numpy()
+    turn = np.linalg.qr(np.random.default_rng(2).normal(size=(DEFAULT.num_expr,) * 2))[0]
+    groups = {"skin": "skin", "left_eye": "eye_left", "right_eye": "eye_right", "gums": "tongue"}
+    weights = np.zeros((len(groups), DEFAULT.num_vertices), np.float32)
+    for row, part in enumerate(groups.values()):
+        weights[row, DEFAULT.parts[part].numpy()] = 1.0
+    return {
+        "version": np.array("3.0"),
+        "template_vertex_positions": DEFAULT.v_template.numpy(),
+        "triangles": DEFAULT.faces.numpy().astype(np.int32),
+        "expression_basis": (directions @ turn.astype(np.float32)).transpose(2, 0, 1),
+        "vertex_groups": weights,
+        "vertex_group_names": np.array(list(groups)),
+    }
+
+
+def test_the_layout_of_gnm_head_is_read(tmp_path: Path) -> None:
+    path, arrays = tmp_path / "gnm_head.npz", gnm_arrays()
+    np.savez(path, **arrays)
+    found = read_gnm_npz(path, {30: 5}, num_expr=7)
+    np.testing.assert_array_equal(found.neutral, DEFAULT.v_template.numpy())
+    np.testing.assert_array_equal(found.faces, DEFAULT.faces.numpy())
+    assert list(found.deltas) == [f"expr_{i}" for i in range(7)] and found.landmarks == {30: 5}
+    np.testing.assert_array_equal(found.deltas["expr_3"], arrays["expression_basis"][3])
+    assert set(found.parts) == {"skin", "eye_left", "eye_right"} and found.unit_m == 1.0
+    for part, ids in found.parts.items():
+        np.testing.assert_array_equal(ids, np.unique(DEFAULT.parts[part].numpy()))
+    assert len(read_gnm_npz(path).deltas) == DEFAULT.num_expr
+
+
+@pytest.mark.parametrize(
+    ("key", "array", "message"),
+    [
+        ("expression_basis", None, "is not GNM Head as npz: it lacks"),
+        ("expression_basis", np.zeros((2, 5, 3)), "`expression_basis` of GNM Head must be"),
+        ("vertex_groups", np.zeros((9, 9)), "`vertex_groups` of GNM Head must be"),
+        ("triangles", np.zeros((4, 4), int), "`triangles` of GNM Head must be"),
+        ("vertex_group_names", np.arange(4), "must hold names"),
+    ],
+)
+def test_another_layout_than_gnm_heads_is_refused(
+    tmp_path: Path, key: str, array: Any, message: str
+) -> None:
+    arrays = {**gnm_arrays(), key: array}
+    np.savez(tmp_path / "a.npz", **{k: v for k, v in arrays.items() if v is not None})
+    with pytest.raises(ValueError, match=message):
+        read_gnm_npz(tmp_path / "a.npz")
+
+
+def test_gnm_has_no_more_expressions_than_it_has(tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", **gnm_arrays())
+    with pytest.raises(ValueError, match="`num_expr` must be 1 to 43, got 44"):
+        read_gnm_npz(tmp_path / "a.npz", num_expr=44)
 
 
 def test_ict_has_our_names_and_a_humans_size(ict: Head) -> None:

@@ -1,6 +1,8 @@
 """Footage and the model file: what is read, and what is refused in one line."""
 
+import struct
 import zipfile
+import zlib
 from fractions import Fraction
 from pathlib import Path
 
@@ -214,3 +216,31 @@ def test_a_video_of_one_frame_is_read(tmp_path: Path) -> None:
 def test_a_video_of_four_thousand_pixels_is_read(tmp_path: Path) -> None:
     footage = Footage.open(write(tmp_path / "large.mp4", [0, 1], (3840, 2160)))
     assert [frame.shape for frame in footage.frames()] == [(2160, 3840, 3)] * 2
+
+
+def test_a_video_whose_title_is_not_utf8_is_read(tmp_path: Path) -> None:
+    import av
+
+    path = tmp_path / "titled.mkv"
+    with av.open(str(path), "w", metadata_encoding="latin-1") as container:
+        container.metadata["title"] = "caf\u00e9"
+        stream = container.add_stream("libx264", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for frame in [av.VideoFrame.from_ndarray(np.zeros((48, 64, 3), np.uint8), "rgb24")] * 3:
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    assert len(list(Footage.open(path).frames())) == 3
+
+
+@pytest.mark.parametrize("side", [9_500, 30_000])
+def test_a_photo_that_unpacks_to_too_much_is_refused_without_a_warning(
+    tmp_path: Path, side: int
+) -> None:
+    path = tmp_path / "huge.png"
+    Image.fromarray(np.zeros((48, 64), np.uint8)).save(path)
+    data = bytearray(path.read_bytes())
+    data[16:24] = struct.pack(">II", side, side)
+    data[29:33] = struct.pack(">I", zlib.crc32(data[12:29]))
+    path.write_bytes(data)
+    with pytest.raises(ValueError, match="huge.png"):
+        Footage.open(path)

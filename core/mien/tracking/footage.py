@@ -1,6 +1,7 @@
 """Footage: a video or a photo as frames at an even rate, within bounds, cut and cropped."""
 
 import math
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -226,7 +227,10 @@ def _photo(path: Path) -> Iterator[Any]:
     from PIL import Image, ImageOps
 
     try:
-        with Image.open(path, formats=_PHOTO_FORMATS) as image:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # refused below
+            opened = Image.open(path, formats=_PHOTO_FORMATS)
+        with opened as image:
             if image.width * image.height > MAX_PIXELS:
                 raise ValueError(
                     f"{str(path)!r} must have at most {MAX_PIXELS:,} pixels, "
