@@ -136,7 +136,7 @@ class TrainLanguageModel:
     """Steps on texts alone (built-in base only)."""
     mixed_steps: int = 2300
     """Steps on texts and motion (built-in base only)."""
-    adapter_steps: int = 700
+    adapter_steps: int = 500
     """Steps of each adapter."""
     precision: Literal["fp32", "bf16"] = "fp32"
     """Of products of matrices; bf16 needs a processor with bf16 instructions."""

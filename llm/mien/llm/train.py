@@ -109,7 +109,7 @@ class TrainLlmConfig:
     )
     text: Schedule = field(default_factory=lambda: Schedule(1600, 4e-3, rule="muon"))
     mixed: Schedule = field(default_factory=lambda: Schedule(2300, 3e-3, rule="muon", final=0.02))
-    adapter: Schedule = field(default_factory=lambda: Schedule(700, 5e-4, warmup=30, final=0.02))
+    adapter: Schedule = field(default_factory=lambda: Schedule(500, 5e-4, warmup=30, final=0.02))
     rank: int = 16
     variation: Variation = field(default_factory=Variation)
     text_batch: int = 64
