@@ -35,7 +35,9 @@ def test_accents_and_a_few_foreign_letters_are_no_obstacle() -> None:
     assert plain_prompt("a naïve smile à la Chaplin, 笑") == "a naïve smile à la Chaplin, 笑"
 
 
-@pytest.mark.parametrize("text", ["", "   ", "\n", "...!?", "12345", "\u200d\ufe0f", "\x00"])
+@pytest.mark.parametrize(
+    "text", ["", "   ", "\n", "...!?", "12345", "a", "x y z", "\u200d\ufe0f", "\x00"]
+)
 def test_a_prompt_that_says_nothing_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="must say in words"):
         plain_prompt(text)

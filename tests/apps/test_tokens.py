@@ -27,7 +27,9 @@ def test_a_token_file_reads_back_as_it_was(tmp_path: Path) -> None:
         ({"indices": [True]}, "integers, got True"),
         ({"codebook_size": None}, "integer `codebook_size`"),
         ({"fps": 0}, "`fps` must be"),
+        ({"codebook_size": True}, "integer `codebook_size`"),
         ({"fps": "25"}, "`fps` must be"),
+        ({"text": {"en": "a smile"}}, "`text` must be text"),
     ],
 )
 def test_a_file_with_a_wrong_field_is_refused(change: dict[str, object], message: str) -> None:
@@ -46,5 +48,18 @@ def test_a_file_too_large_to_hold_tokens_is_not_read(tmp_path: Path) -> None:
     path = tmp_path / "large.json"
     with path.open("wb") as stream:
         stream.truncate(2**31)  # sparse
-    with pytest.raises(ValueError, match="may have 16777216 bytes"):
+    with pytest.raises(ValueError, match="has 2,048 MB; at most 16 MB"):
         TokenFile.read(path)
+
+
+def test_a_file_that_is_not_text_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "bytes.json"
+    path.write_bytes(bytes(range(256)))
+    with pytest.raises(ValueError, match="must be JSON, in UTF-8"):
+        TokenFile.read(path)
+
+
+@pytest.mark.skipif(not Path("/dev/zero").exists(), reason="needs a device that never ends")
+def test_a_device_that_never_ends_is_not_read() -> None:
+    with pytest.raises(ValueError, match="must be a file"):
+        TokenFile.read(Path("/dev/zero"))

@@ -23,6 +23,15 @@ def test_every_free_prompt_is_in_words_that_are_known() -> None:
 
 
 @pytest.mark.parametrize(
+    "text",
+    ["ein Lächeln", "er ist traurig", "elle rit", "la femme rit", "ella ríe", "zij is blij"],
+)
+def test_short_prompts_in_another_language_are_refused_by_their_small_words(text: str) -> None:
+    with pytest.raises(ValueError, match="must be in English, got 2 of 2 words"):
+        check_words(text)
+
+
+@pytest.mark.parametrize(
     "text", ["asdfgh qwertz", "blorptangle", "sie lächelt schüchtern", "ella sonríe tímidamente"]
 )
 def test_words_that_nobody_knows_are_refused_by_name(text: str) -> None:

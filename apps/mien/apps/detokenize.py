@@ -49,6 +49,11 @@ class Detokenize:
                     f"The tokens must be of a tokenizer with {tokenizer.codebook_size} codes, "
                     f"got {tokens.codebook_size}."
                 )
+            if tokens.fps != pipeline.TOKEN_FPS:
+                raise ValueError(
+                    f"The tokens must be of {pipeline.TOKEN_FPS:g} frames a second, "
+                    f"got {tokens.fps:g}."
+                )
         indices = torch.tensor(tokens.indices, device=self.device)
         motion = tokenizer.decode(indices).replace(text=tokens.text)
         write_outputs(motion, self.output, drawing)

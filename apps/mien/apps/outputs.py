@@ -77,6 +77,8 @@ def check_writable(path: Path) -> None:
         raise ValueError(f"{path}: wanted a file to write, got a folder.")
     if path.exists() and not path.is_file():
         raise ValueError(f"{path}: wanted a file to write, got a device or a pipe.")
+    if path.exists() and not path.stat().st_mode & 0o222:
+        raise ValueError(f"{path}: is write-protected; wanted a file that may be replaced.")
     if not path.parent.is_dir():
         raise ValueError(f"{path}: there is no folder {path.parent} to write in.")
     try:

@@ -27,12 +27,14 @@ def plain_prompt(text: str) -> str:
 
     Raises:
         ValueError: If it says nothing, is longer than :data:`MAX_WORDS` words and punctuation
-            marks or :data:`MAX_LETTERS` letters, or is in another script.
+            marks or :data:`MAX_LETTERS` letters, or is in another script or no text at all.
 
     Example:
         >>> plain_prompt("she sees it 😉")
         'she sees it winking face'
     """
+    if any("\ud800" <= c <= "\udfff" for c in text):  # how Python passes bytes that are no text
+        raise ValueError(f"The prompt must be UTF-8 text, got {_shorten(text)}.")
     plain = " ".join("".join(_spell(c) for c in text).split())
     if not any(c.isalpha() for c in plain):
         raise ValueError(f"The prompt must say in words what the face does, got {_shorten(text)}.")
@@ -49,6 +51,8 @@ def plain_prompt(text: str) -> str:
             f"The prompt must be in English, got {len(foreign)} of {len(letters)} letters in "
             f"another script: {_shorten(text)}."
         )
+    if not re.search(r"[^\W\d_]{2}", plain):
+        raise ValueError(f"The prompt must say in words what the face does, got {_shorten(text)}.")
     return plain
 
 

@@ -4,6 +4,7 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from mien.files import check_size
 from mien.text import one_line, shown
 
 FORMAT, VERSION = "mien-tokens", 1
@@ -65,7 +66,8 @@ class TokenFile:
                 f"The token file must be of version {VERSION}, got {shown(fields.get('version'))}."
             )
         indices, size, fps = (fields.get(name) for name in ("indices", "codebook_size", "fps"))
-        if not isinstance(indices, list) or not isinstance(size, int):
+        is_size = isinstance(size, int) and not isinstance(size, bool)
+        if not isinstance(indices, list) or not is_size:
             raise ValueError(
                 "A token file must hold a list `indices` and an integer `codebook_size`."
             )
@@ -73,12 +75,17 @@ class TokenFile:
             raise ValueError(
                 f"A token file's `fps` must be above 0 and at most 1000, got {shown(fps)}."
             )
-        return cls(tuple(indices), size, float(fps), str(fields.get("text", "")))
+        text = fields.get("text", "")
+        if not isinstance(text, str):
+            raise ValueError(f"A token file's `text` must be text, got {shown(text)}.")
+        return cls(tuple(indices), size, float(fps), text)
 
     @classmethod
     def read(cls, path: Path) -> "TokenFile":
-        """Read a file, refusing those too large to be tokens."""
-        size = path.stat().st_size
-        if size > MAX_BYTES:
-            raise ValueError(f"A token file may have {MAX_BYTES} bytes, got {size}.")
-        return cls.from_json(path.read_text(encoding="utf-8"))
+        """Read a file, refusing those that are missing, too large, or no token file."""
+        check_size(path, MAX_BYTES)
+        try:
+            text = path.read_bytes().decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise ValueError("A token file must be JSON, in UTF-8; this is not text.") from error
+        return cls.from_json(text)

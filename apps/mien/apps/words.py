@@ -12,6 +12,17 @@ _ENDINGS = (
     *(("ing", "e"), ("ly", ""), ("ily", "y"), ("er", ""), ("ers", ""), ("est", ""), ("y", "")),
     *(("ish", ""), ("ness", ""), ("ful", ""), ("less", "")),
 )
+# Small words of German, French, Spanish, Italian, Portuguese, Dutch, Danish and Swedish that
+# MiniLM's vocabulary has and English has not: they carry nothing to a model of English.
+_FOREIGN = """
+der dem des das ein eine einen einem einer und ist sind nicht mit auf dann aber sehr sich
+les une elle elles est sont avec dans puis pas tres qui leur femme homme fille
+los las una uno ella ellos esta por para muy pero mujer hombre luego
+del della che lei lui gli sono poi molto donna uomo
+uma ele ela com nao muito depois mulher homem
+het een hij zij zijn niet naar maar vrouw heel
+han hun och det som med ikke inte mand kvinde
+"""
 
 
 def check_words(prompt: str) -> tuple[str, ...]:
@@ -41,6 +52,8 @@ def check_words(prompt: str) -> tuple[str, ...]:
 def is_known(word: str) -> bool:
     """Whether a word, or what it is inflected from, is known."""
     plain = _plain(word)
+    if plain in _foreign_words():
+        return False
     if plain in _minilm_words() or plain in _lexicon_words():
         return True
     stems = {plain.removesuffix(end) + instead for end, instead in _ENDINGS if plain.endswith(end)}
@@ -55,6 +68,11 @@ def _plain(word: str) -> str:
     """Lower case without accents, as MiniLM reads it."""
     letters = unicodedata.normalize("NFD", word.lower())
     return "".join(letter for letter in letters if unicodedata.category(letter) != "Mn")
+
+
+@cache
+def _foreign_words() -> frozenset[str]:
+    return frozenset(_FOREIGN.split())
 
 
 @cache

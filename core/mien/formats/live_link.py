@@ -32,6 +32,7 @@ __all__ = ["read_live_link", "write_live_link"]
 
 _LOGGER = logging.getLogger(__name__)
 _NOT_CHANNELS = {"timecode", "blendshapecount"}
+_LOWEST_UNIT = -0.1  # what smoothing leaves below zero is less
 _OTHER_DELIMITERS = {";": "semicolons", "\t": "tabs", "|": "bars"}
 
 
@@ -73,6 +74,8 @@ def _parse(lines: list[str], fps: float | None) -> Motion:
                 f"Line {number + 1} has {row.count(',') + 1} fields, but the header has "
                 f"{num_columns}; is the file cut off?"
             )
+    if len(lines) == numbers[-1] + 1:  # no newline after it
+        _check_last_field(rows, numbers[-1])
     channels = _read_numbers(rows, numbers, columns)
     _check_range(channels, numbers)
     timecodes = [row.split(",", columns["timecode"] + 1)[columns["timecode"]] for row in rows]
@@ -81,6 +84,17 @@ def _parse(lines: list[str], fps: float | None) -> Motion:
         _LOGGER.warning("The take is too short to tell its frame rate; %g is assumed.", times.fps)
     curves = fill_gaps(curves_from_channels(channels), times.frames, times.fps)
     return motion_from_curves(torch.from_numpy(curves).float(), times.fps)
+
+
+def _check_last_field(rows: list[str], number: int) -> None:
+    """Refuse a last number with fewer digits than it has in every other row: it was cut off."""
+    lasts = [row.rstrip().rpartition(",")[2] for row in rows]
+    others = {len(last.partition(".")[2]) for last in lasts[:-1]}
+    if len(others) == 1 and len(lasts[-1].partition(".")[2]) < others.pop():
+        raise ValueError(
+            f"Line {number + 1} must end in a number like {lasts[-2][:40]!r}, got "
+            f"{lasts[-1][:40]!r}; is the file cut off?"
+        )
 
 
 def _read_header(header: str) -> tuple[dict[str, int], int]:
@@ -93,6 +107,8 @@ def _read_header(header: str) -> tuple[dict[str, int], int]:
             "The header must begin with Timecode,BlendShapeCount,EyeBlinkLeft; "
             f"got {header[:40]!r}."
         )
+    if header.startswith('"'):
+        raise ValueError(f"Fields must not be in quotes; the header begins {header[:20]!r}.")
     columns: dict[str, int] = {}
     unknown: list[str] = []
     fields = header.split(",")
@@ -177,6 +193,13 @@ def _check_range(channels: NDArray[np.float64], numbers: list[int]) -> None:
         raise ValueError(
             f"Line {numbers[row] + 1}, column {LIVE_LINK_NAMES[column]}: {rule}, got "
             f"{channels[row, column]:g}."
+        )
+    below = np.argwhere(channels[:, : len(ARKIT_NAMES)] < _LOWEST_UNIT)
+    if len(below):
+        row, column = below[0]
+        raise ValueError(
+            f"Line {numbers[row] + 1}, column {LIVE_LINK_NAMES[column]}: Units must lie in 0..1, "
+            f"got {channels[row, column]:g}."
         )
 
 
