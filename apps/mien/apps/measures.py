@@ -111,6 +111,8 @@ def splatting(repeats: int) -> Iterator[Row]:
 
 def training_step(gaussians: "Gaussians", camera: "Camera") -> Callable[[], list["Tensor"]]:
     """Gives a call that draws and differentiates one image; it returns the leaves."""
+    import torch
+
     from mien.avatar import Gaussians, render
 
     leaves = [getattr(gaussians, f.name).clone().requires_grad_() for f in fields(gaussians)]
@@ -118,7 +120,7 @@ def training_step(gaussians: "Gaussians", camera: "Camera") -> Callable[[], list
     def learn() -> list["Tensor"]:
         for leaf in leaves:
             leaf.grad = None
-        render(Gaussians(*leaves), camera).image.square().mean().backward()
+        torch.autograd.backward(render(Gaussians(*leaves), camera).image.square().mean())
         return leaves
 
     return learn

@@ -108,8 +108,8 @@ def test_twins_are_found_by_their_cards_and_make_motion_and_text(root: Path, twi
 def test_only_the_pooled_twin_reads_texts_as_one_vector(twins: Twins) -> None:
     readers = {kind: language(load_system(kind, path)).model for kind, path in twins.items()}
     assert {k for k, m in readers.items() if isinstance(m.encoder, PooledWords)} == {"pooled"}
-    assert len(readers["pooled"]._prefix_of("she nods twice")) == 1
-    assert len(readers["words"]._prefix_of("she nods twice")) == 3
+    assert len(readers["pooled"].read_prompts(["she nods twice"])[0].words) == 1
+    assert len(readers["words"].read_prompts(["she nods twice"])[0].words) == 3
 
 
 def test_pooled_texts_are_the_mean_of_their_words(tmp_path: Path) -> None:

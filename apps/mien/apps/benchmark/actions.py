@@ -63,7 +63,9 @@ def action_marks(
     is_seen = [s.score >= _SEEN for s in found.seen]
     seen = [a for a, shows in zip(actions, is_seen, strict=True) if shows]
     levels = {s.expectation.order for s in found.seen if s.score >= _SEEN}
-    made_tracks, true_tracks = (tracks_from_curves(np.float64(c)) for c in (curves, true))
+    made_tracks, true_tracks = (
+        tracks_from_curves(np.asarray(c, np.float64)) for c in (curves, true)
+    )
     return ActionMarks(
         seen=float(np.mean(is_seen)),
         side=_mean([_on_its_side(curves, a, lexicon) for a in seen if a.side != "both"]),

@@ -87,8 +87,8 @@ def margins(rows: Mapping[str, Figures]) -> list[str]:
         ...     values = {"l2_mm": l2, "fd": fd, "r_precision_3": r3}
         ...     return {name: Figure(x, x, x, 20) for name, x in values.items()}
         >>> rows = {TWINS["words"]: row(0.9, 3.0, 0.5), TWINS["pooled"]: row(1.0, 4.0, 0.4)}
-        >>> margins(rows)[0]
-        "Ours against the twin: pooled text (T2M-GPT style): L2 -10.0 %, FD -25.0 %, R@3 +0.100."
+        >>> print(margins(rows)[0])
+        Ours against the twin: pooled text (T2M-GPT style): L2 -10.0 %, FD -25.0 %, R@3 +0.100.
     """
     ours = rows.get(TWINS["words"])
     others = [name for name in TWINS.values() if name != TWINS["words"] and name in rows]

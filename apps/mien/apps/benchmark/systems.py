@@ -169,7 +169,7 @@ class LanguageSystem:
         codes = self.tokenizer.encode(motion_from_curves(clip.curves, FPS)).tolist()
         plan = vocabulary.plan_ids(lines, ticks_of(clip.performance.seconds))
         given = [*plan, vocabulary.control("motion")]
-        words = self.model._prefix_of(clip.texts[0])
+        words = self.model.read_prompts(clip.texts[:1])[0].words
         first = vocabulary.motion_start
         wanted = torch.arange(first, first + vocabulary.num_codes)
         decoder.start(1, len(words) + len(given) + 4 * len(codes))

@@ -36,6 +36,7 @@ from mien.llm.prepare import (
     train_codec,
 )
 from mien.llm.saving import write_card
+from mien.llm.stage import Schedule
 from mien.llm.text_codec import TextCodec
 from mien.llm.train import Report, Trainer, TrainLlmConfig, new_model
 from mien.llm.workers import my_part, once
@@ -206,14 +207,21 @@ def twin_training(
     """The same training in a twin's own folder, with each stage's steps times `budget`.
 
     Example:
-        >>> twin_training(TrainLlmConfig(), Path("runs/twins"), "pooled", 0.5).mixed.steps
-        1300
+        >>> usual = TrainLlmConfig(mixed=Schedule(1000))
+        >>> twin_training(usual, Path("runs/twins"), "pooled", 0.5).mixed.steps
+        500
     """
     if not 0 < budget <= 1:
         raise ValueError(f"`budget` must be above 0 and at most 1, got {budget:g}.")
-    shorter = {
-        name: replace(schedule, steps=max(1, round(budget * schedule.steps)))
-        for name in ("naming", "text", "mixed", "adapter")
-        if (schedule := getattr(training, name))
-    }
-    return replace(training, out=out / kind, **shorter)
+
+    def shorter(schedule: Schedule) -> Schedule:
+        return replace(schedule, steps=max(1, round(budget * schedule.steps)))
+
+    return replace(
+        training,
+        out=out / kind,
+        naming=shorter(training.naming),
+        text=shorter(training.text),
+        mixed=shorter(training.mixed),
+        adapter=shorter(training.adapter),
+    )
