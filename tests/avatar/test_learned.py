@@ -6,6 +6,7 @@ import dataclasses
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -250,7 +251,7 @@ def test_a_painting_saved_over_a_learned_avatar_leaves_no_network(
     assert Avatar.load(folder).learned is None
 
 
-def _edit(change: Callable[[dict[str, dict[str, object]]], None]) -> Callable[[Path], None]:
+def _edit(change: Callable[[dict[str, Any]], object]) -> Callable[[Path], object]:
     def damage(folder: Path) -> None:
         card = json.loads((folder / "card.json").read_text())
         change(card["learned"])
@@ -281,7 +282,7 @@ def _poison(folder: Path) -> None:
     ],
 )
 def test_a_damaged_decoder_is_refused(
-    stirred: Avatar, tmp_path: Path, damage: Callable[[Path], None], message: str
+    stirred: Avatar, tmp_path: Path, damage: Callable[[Path], object], message: str
 ) -> None:
     folder = tmp_path / "me.avatar"
     stirred.save(folder)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import math
 import shutil
@@ -27,6 +28,7 @@ from mien.avatar.pictures import PosedPicture
 from mien.avatar.render import Color, render_cameras
 from mien.avatar.sizes import DecoderSize, small
 from mien.avatar.starts import start_from
+from mien.avatar.unet import UNet
 from mien.camera import Camera
 
 
@@ -114,8 +116,13 @@ class _Lesson:
         return cls(person, image, mask, mouth, driven, picture.camera)
 
     def to(self, device: torch.device) -> _Lesson:
-        moved = (x.to(device) for x in (self.image, self.mask, self.mouth, self.driven))
-        return _Lesson(self.person, *moved, self.camera)  # type: ignore[arg-type]
+        return dataclasses.replace(
+            self,
+            image=self.image.to(device),
+            mask=self.mask.to(device),
+            mouth=self.mouth.to(device),
+            driven=self.driven.to(device),
+        )
 
 
 class _People(nn.Module):
@@ -204,15 +211,18 @@ def _begin(config: FitConfig, starts: Mapping[str, Avatar]) -> dict[str, Avatar]
     unet = make_unet(config.size)
     if learned:
         unet.load_state_dict(learned[0].unet.state_dict())
-    begun = {}
-    for number, (name, avatar) in enumerate(starts.items()):
-        fresh = start_from(
-            dataclasses.replace(avatar, learned=None), config.size, config.seed + number, unet
-        )
-        if avatar.learned is not None:
-            _head_of(fresh).maps.load_state_dict(avatar.learned.maps.state_dict())
-        begun[name] = fresh
-    return begun
+    return {
+        name: _begin_one(config, avatar, config.seed + number, unet)
+        for number, (name, avatar) in enumerate(starts.items())
+    }
+
+
+def _begin_one(config: FitConfig, avatar: Avatar, seed: int, unet: UNet) -> Avatar:
+    if avatar.learned is None:
+        return start_from(avatar, config.size, seed, unet)
+    own = copy.deepcopy(avatar.learned).requires_grad_(True)
+    learned = LearnedHead(config.size, own.layout, own.maps, unet)
+    return dataclasses.replace(avatar, learned=learned)
 
 
 def _head_of(avatar: Avatar) -> LearnedHead:

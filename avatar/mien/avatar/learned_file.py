@@ -73,11 +73,14 @@ def read_learned(
 def _read_size(card: dict[str, Any], folder: Path) -> tuple[DecoderSize, int]:
     try:
         entry = card[_ENTRY]
-        given = dict(entry["size"])
+        given = entry["size"]
+        first, second, third, fourth, fifth = (int(width) for width in given["widths"])
         size = DecoderSize(
-            str(given.pop("name")),
-            widths=tuple(int(width) for width in given.pop("widths")),
-            **{name: int(value) for name, value in given.items()},
+            str(given["name"]),
+            int(given["resolution"]),
+            int(given["num_gaussians"]),
+            int(given["features"]),
+            (first, second, third, fourth, fifth),
         )
         count = int(entry["gaussians"])
     except (KeyError, TypeError, ValueError, AttributeError) as error:

@@ -25,6 +25,8 @@ class StaticMaps(nn.Module):
         ValueError: If the maps are not square, of one side, or have other channels.
     """
 
+    start_position: Tensor
+
     def __init__(
         self,
         position: Float[Tensor, "3 r r"],
@@ -47,8 +49,6 @@ class StaticMaps(nn.Module):
             if came != (width, side, side):
                 raise ValueError(f"`{name}` must be {[width, side, side]}, got {list(came)}.")
         self.register_buffer("start_position", position.detach().clone())
-
-    start_position: Tensor
 
     @property
     def resolution(self) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -39,13 +40,19 @@ class Texels:
     @classmethod
     def of(cls, head: Head, side: int) -> Texels:
         """Find them for a grid of `side` by `side`."""
-        corners = head.uv[head.uv_faces].double()
-        face_map = torch.from_numpy(rasterize_uv(corners.numpy(), side)).long().flatten()
+        corners, face_map = head.uv[head.uv_faces].double(), _face_map(head, side)
         ids = (face_map >= 0).nonzero().squeeze(-1)
         uv = (torch.stack([ids % side, ids // side], -1) + 0.5).double() / side
         faces = face_map[ids]
         weights = torch.from_numpy(barycentric(corners[faces].numpy(), uv.numpy()))
         return cls(ids, faces, weights.to(head.uv), uv.to(head.uv))
+
+
+@lru_cache(maxsize=8)
+def _face_map(head: Head, side: int) -> Int[Tensor, " rr"]:
+    """The triangle under each texel; kept, since all people share a head and its texture."""
+    corners = head.uv[head.uv_faces].double().numpy()
+    return torch.from_numpy(rasterize_uv(corners, side)).long().flatten()
 
 
 class UVLayout(nn.Module):
