@@ -18,15 +18,21 @@ from mien.arkit import ARKIT_NAMES
 from mien.tracking.person import Person
 from mien.tracking.solver import Placed, place
 
-__all__ = ["IRISES", "EyeCues", "find_gaze", "settle_gaze"]
+__all__ = [
+    "ENOUGH_SEEN",
+    "IRISES",
+    "SHIPPED",
+    "EyeCues",
+    "Reading",
+    "find_gaze",
+    "settle_gaze",
+    "split_gaze",
+]
 
 IRISES = slice(468, 478)
-# Least squares on ten films of known gaze: `python -m mien.data_synth.gaze_survey MODEL`.
-_YAW = (5.45, -0.02)  # of `across`, and besides
-_PITCH = (-7.83, -2.30, 0.40)  # of `up` and `opening`, and besides
 _NOISE = 0.03  # radians, of wide open eyes
 _SHUT = 0.4  # from this blink score on, irises are hidden
-_LEAST_SEEN, _ENOUGH_SEEN = 0.05, 0.5
+_LEAST_SEEN, ENOUGH_SEEN = 0.05, 0.5
 _FACING = (0.3, 0.4)  # cosine of the head's turn at which eyes come into view, and more for all
 _SPREAD, _LASTS_S = 0.15, 4.0  # of gaze, radians, and how long it stays alike
 _RIDGE = 0.01
@@ -48,11 +54,42 @@ _EYES = (
 )
 
 
-# How far gaze is misread, radians: yaw and pitch, all through a clip (which is as much the
-# person's own) and about that. Chosen by hand near what films of known clips showed.
-_MISREAD = ((0.06, 0.03), (1.0, 0.06))
-# Gaze in the corpus: three of four clips hardly look aside, and three of four frames.
-_LIVELY, _STILL_SPREAD, _LIVELY_SPREAD = 0.25, 0.01, 0.15
+@dataclass(frozen=True)
+class Reading:
+    """How gaze is read off the eyes' cues, and how far that is to be trusted; radians.
+
+    The lines are least squares on ten films of stills, `python -m mien.data_synth.gaze_survey`. How
+    far they are to be trusted was rounded by hand after other films; on films by which nothing was
+    chosen that is as good as what the survey finds, see reports/gaze.md.
+
+    Attributes:
+        yaw: Of `EyeCues.across`, and besides.
+        pitch: Of `EyeCues.up` and `EyeCues.opening`, and besides.
+        always: How far yaw and pitch are misread all through a clip, which is the person's own.
+        otherwise: How far about that, from frame to frame.
+        lively: Share of gaze that looks aside at all.
+        still_spread: Of the rest, about straight ahead.
+        lively_spread: Of the gaze that looks aside.
+    """
+
+    yaw: tuple[float, float] = (5.45, -0.02)
+    pitch: tuple[float, float, float] = (-7.83, -2.30, 0.40)
+    always: tuple[float, float] = (0.06, 1.0)
+    otherwise: tuple[float, float] = (0.03, 0.06)
+    lively: float = 0.25
+    still_spread: float = 0.01
+    lively_spread: float = 0.15
+
+    def believe(self, seeming: Float[Tensor, "*t"], misread: float) -> Float[Tensor, "*t"]:
+        """What is likely behind a seeming angle: mostly nothing, now and then a look aside."""
+        spreads = seeming.new_tensor([self.still_spread, self.lively_spread]) ** 2
+        total = spreads + misread**2
+        shares = seeming.new_tensor([1 - self.lively, self.lively])
+        odds = shares.log() - total.log() / 2 - seeming[..., None] ** 2 / (2 * total)
+        return seeming * (odds.softmax(-1) * spreads / total).sum(-1)
+
+
+SHIPPED = Reading()
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,10 +128,12 @@ class EyeCues:
         across, up, opening = torch.stack(by_eye).mean(0).T
         return EyeCues(across, up, opening, _seen(placed, scores))
 
-    def angles(self) -> Float[Tensor, "t 2"]:
+    def angles(self, reading: Reading = SHIPPED) -> Float[Tensor, "t 2"]:
         """Yaw and pitch as they seem, radians, as in `eye_pose`."""
-        yaw = _YAW[0] * self.across + _YAW[1]
-        pitch = _PITCH[0] * self.up + _PITCH[1] * self.opening + _PITCH[2]
+        across, aside = reading.yaw
+        up, opening, besides = reading.pitch
+        yaw = across * self.across + aside
+        pitch = up * self.up + opening * self.opening + besides
         return torch.stack([yaw, pitch], 1)
 
 
@@ -119,7 +158,10 @@ def find_gaze(
 
 
 def settle_gaze(
-    angles: Float[Tensor, "t 2"], seen: Float[Tensor, " t"], fps: float
+    angles: Float[Tensor, "t 2"],
+    seen: Float[Tensor, " t"],
+    fps: float,
+    reading: Reading = SHIPPED,
 ) -> Float[Tensor, "t 2"]:
     """The likeliest gaze behind what seems to be one, of gaze that wanders about straight ahead.
 
@@ -127,27 +169,27 @@ def settle_gaze(
         angles: Yaw and pitch as they seem.
         seen: How well irises can be seen, 0 to 1.
         fps: Frames a second.
+        reading: How far what seems is to be trusted.
     """
-    clear = seen > _ENOUGH_SEEN
-    if not bool(clear.any()):
+    if not bool((seen > ENOUGH_SEEN).any()):
         return torch.zeros_like(angles)
-    middle = angles[clear].median(0).values
-    precision = (seen.clamp(min=_LEAST_SEEN).square() / _NOISE).square().double().numpy()
-    settled = []
-    for column, (always, otherwise) in enumerate(_MISREAD):
-        about = (angles[:, column] - middle[column]).double().numpy()
-        found = torch.from_numpy(_wander(about, precision, fps)).to(angles)
-        settled.append(_believe(middle[column], always) + _believe(found, otherwise))
+    middle, about = split_gaze(angles, seen, fps)
+    settled = [
+        reading.believe(middle[column], reading.always[column])
+        + reading.believe(about[:, column], reading.otherwise[column])
+        for column in range(2)
+    ]
     return torch.stack(settled, 1)
 
 
-def _believe(seeming: Float[Tensor, "*t"], misread: float) -> Float[Tensor, "*t"]:
-    """What is likely behind a seeming angle: mostly nothing, now and then a look aside."""
-    spreads = seeming.new_tensor([_STILL_SPREAD, _LIVELY_SPREAD]) ** 2
-    total = spreads + misread**2
-    shares = seeming.new_tensor([1 - _LIVELY, _LIVELY])
-    odds = shares.log() - total.log() / 2 - seeming[..., None] ** 2 / (2 * total)
-    return seeming * (odds.softmax(-1) * spreads / total).sum(-1)
+def split_gaze(
+    angles: Float[Tensor, "t 2"], seen: Float[Tensor, " t"], fps: float
+) -> tuple[Float[Tensor, "2"], Float[Tensor, "t 2"]]:
+    """What a gaze is all through a clip, and about that, steadied; some frames must be clear."""
+    middle = angles[seen > ENOUGH_SEEN].median(0).values
+    precision = (seen.clamp(min=_LEAST_SEEN).square() / _NOISE).square().double().numpy()
+    columns = [_wander(each.double().numpy(), precision, fps) for each in (angles - middle).T]
+    return middle, torch.from_numpy(np.stack(columns, 1)).to(angles)
 
 
 def _wander(
