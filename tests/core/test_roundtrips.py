@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from mien.identity import Identity, semantic
 from mien.motion import Motion
 from mien.roundtrips import (
     format_hops,
+    format_people,
     measure_hops,
     random_motion,
     through_curves,
@@ -100,6 +102,13 @@ def test_expression_alone_knows_no_person() -> None:
     motion = random_motion(DEFAULT, 16, 3)
     raw, fitted = through_identity(motion, [person.shape for person in PEOPLE])
     assert raw < 1e-3 and fitted < 0.1
+
+
+def test_a_line_says_how_far_people_differ_before_and_after_a_fit() -> None:
+    line = format_people(6)
+    raw, fitted = (float(each) for each in re.findall(r"up to ([\d.]+) %", line))
+    assert line.startswith("one performance by 5 people") and "\n" not in line
+    assert fitted < 0.1 < raw < 15
 
 
 def test_people_differ() -> None:
