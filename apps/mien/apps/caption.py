@@ -1,7 +1,7 @@
 """`mien caption`: motion to text."""
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -49,7 +49,16 @@ class Caption:
 
 
 def _as_json(found: "Found", seconds: float, source: Path) -> str:
-    fields = asdict(found) | {"seconds": round(seconds, 3), "source": str(source)}
+    events = [
+        {"start": round(event.start, 3), "end": round(event.end, 3), "text": event.text}
+        for event in found.events
+    ]
+    fields: dict[str, object] = {
+        "caption": found.caption,
+        "events": events,
+        "seconds": round(seconds, 3),
+        "source": str(source),
+    }
     return json.dumps(fields, ensure_ascii=False, indent=2)
 
 
