@@ -190,7 +190,7 @@ def test_gradients_reach_every_map_and_every_weight(painted: Avatar) -> None:
     decoded = learned(avatar.driven(moving(1)))
     cameras = [Camera.portrait(40, 40, yaw=yaw) for yaw in (-1.0, 0.2)]
     drawn = render_cameras(decoded.gaussians(0), cameras, (1.0, 1.0, 1.0))
-    (drawn.image - 0.3).square().mean().backward()
+    (drawn.image - 0.3).square().mean().backward()  # type: ignore[no-untyped-call]
     for name, value in learned.named_parameters():
         assert value.grad is not None and float(value.grad.abs().max()) > 0, name
     dynamic = learned.layout.dynamic.bool()

@@ -102,7 +102,7 @@ def test_the_perceptual_difference_grows_with_the_error_and_sees_color() -> None
 
 def test_the_perceptual_difference_has_gradients_where_pictures_are_flat() -> None:
     x = torch.full((1, 20, 20, 3), 0.5, requires_grad=True)
-    steerable_difference(x, texture(20, 20)[:1].float()).sum().backward()
+    steerable_difference(x, texture(20, 20)[:1].float()).sum().backward()  # type: ignore[no-untyped-call]
     assert x.grad is not None
     assert bool(torch.isfinite(x.grad).all())
 
