@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 import sys
 import types
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 
 import pytest
 import torch
@@ -130,8 +132,10 @@ def test_lpips_is_asked_in_its_own_range(monkeypatch: pytest.MonkeyPatch) -> Non
     torch.testing.assert_close(make_perceptual("lpips")(x, y), 2 * l1_loss(x, y))
 
 
-def test_an_unknown_perceptual_difference_is_refused() -> None:
-    with pytest.raises(ValueError, match="must be 'steerable' or 'lpips', got 'vgg'"):
+def test_an_unknown_perceptual_difference_is_refused(
+    refuses: Callable[[str], AbstractContextManager[None]],
+) -> None:
+    with refuses("must be 'steerable' or 'lpips', got 'vgg'"):
         make_perceptual("vgg")  # type: ignore[arg-type]
 
 
