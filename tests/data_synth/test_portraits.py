@@ -107,22 +107,26 @@ def test_a_smile_folds_the_skin_and_a_rest_does_not(model: SitterModel) -> None:
     rest = instant(CONFIG, 1, 0, 0, model.sitter.style_seed)
     column = list(Head.default().expr_names).index("mouthSmileLeft")
     smile = rest.replace(expr=rest.expr.index_fill(1, torch.tensor([column]), 1.0))
-    count = len(model.paint.skin)
+    own = model.own
     painted = model.kernels.paints[0]
     still, moved = (model.pose(model.truth(motion)).kernels.paints for motion in (rest, smile))
     np.testing.assert_array_equal(still[0], painted)
     changed = np.abs(moved[0] - painted).max(1) > 0.02
-    assert changed[:count].any() and not changed[count:].any()
+    others = np.ones(len(painted), bool)
+    others[own] = False
+    assert changed[own].any() and not changed[others].any()
     # The cast light follows the mesh, and stretched skin pales: neither is as it was at rest.
-    assert np.abs(moved[7][:count] - still[7][:count]).max() > 0.01
-    assert np.abs(moved[1][:count] - still[1][:count]).max() > 1e-3
-    np.testing.assert_array_equal(moved[1][count:], still[1][count:])
+    assert np.abs(moved[7][own] - still[7][own]).max() > 0.01
+    assert np.abs(moved[1][own] - still[1][own]).max() > 1e-3
+    np.testing.assert_array_equal(moved[1][others], still[1][others])
 
 
 def test_tints_change_colors_and_leave_the_painting(model: SitterModel) -> None:
-    count = len(model.paint.skin)
-    assert torch.equal(model.state.splats.bump[:count], model.paint.skin.bump)
-    assert not torch.equal(model.state.splats.albedo[:count], model.paint.skin.albedo)
+    splats, skin = model.state.splats, model.paint.skin
+    own = torch.from_numpy(model.own)
+    for name in ("kinds", "faces", "bump", "occlusion"):
+        assert torch.equal(getattr(splats, name)[own], getattr(skin, name))
+    assert not torch.equal(splats.albedo[own], skin.albedo)
 
 
 def test_cameras_keep_to_their_angles_and_cover_them() -> None:

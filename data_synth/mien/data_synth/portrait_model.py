@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from mien.avatar.bristles import paint_bristles
@@ -111,6 +111,7 @@ class SitterModel:
         state: As `mien.avatar` prepares it.
         kernels: The layout for its kernels.
         depth: How deep creases fold.
+        own: Where the splats of the session's skin stand among all.
         rest_areas: Of the skin splats' triangles at rest, metres squared.
     """
 
@@ -119,6 +120,7 @@ class SitterModel:
     state: Prepared
     kernels: CompiledPose
     depth: float
+    own: Int[Array, " n"]
     rest_areas: Float[Array, " n"]
 
     @classmethod
@@ -126,20 +128,19 @@ class SitterModel:
         """Give a session's painting to a person: hair and eyes anew, the rest tinted."""
         look, shape = sitter.look, sitter.identity.shape
         person = paint.canvas.reshaped(paint.head, shape)
-        splats = Splats.concatenate(
-            [
-                _tint_skin(paint.skin, paint.look, look),
-                paint_eyes(paint.canvas, look, paint.fineness),
-                paint.mouth,
-                _tint_plain(paint.bristles, paint.look.brow_color, look.brow_color),
-                paint_hair(person, look, paint.fineness),
-            ]
-        )
+        parts = [
+            _tint_skin(paint.skin, paint.look, look),
+            paint_eyes(paint.canvas, look, paint.fineness),
+            paint.mouth,
+            _tint_plain(paint.bristles, paint.look.brow_color, look.brow_color),
+            paint_hair(person, look, paint.fineness),
+        ]
+        splats, own = Splats.concatenate(parts), _places_of_first(parts)
         state = Prepared.of(paint.head, shape, splats, sitter.identity.gains)
         kernels = CompiledPose.of(paint.head, splats, state.materials)
-        faces = kernels.ids[: len(paint.skin)]
+        faces = kernels.ids[own]
         rest = _areas(person.vertices * MM, faces)
-        return cls(paint, sitter, state, kernels, crease_depth(sitter.traits["age"]), rest)
+        return cls(paint, sitter, state, kernels, crease_depth(sitter.traits["age"]), own, rest)
 
     def truth(self, motion: Motion) -> Motion:
         """What this face does of a motion, gains and straight gaze applied, with its identity."""
@@ -161,15 +162,15 @@ class SitterModel:
         placed, quats = self.kernels.place(vertices, normals)
         height, slope = self.paint.creases.fold(truth.expr[0].numpy(), self.depth)
         bump, albedo, *rest, open_reach, key_reach = self.kernels.paints
-        count = len(self.paint.skin)
+        own = self.own
         bump, albedo, open_reach, key_reach = (
             a.copy() for a in (bump, albedo, open_reach, key_reach)
         )
-        bump[:count] -= np.einsum("nij,nj->ni", self.paint.axes, slope)
+        bump[own] -= np.einsum("nij,nj->ni", self.paint.axes, slope)
         shaded = np.exp(_CREASE_SHADE * np.minimum(height, 0.0))[:, None]
-        open_reach[:count] *= shaded
-        albedo[:count] *= self._blood(vertices.numpy(), height)
-        key_reach[:count] = self._key(vertices.numpy(), placed) * shaded
+        open_reach[own] *= shaded
+        albedo[own] *= self._blood(vertices.numpy(), height)
+        key_reach[own] = self._key(vertices.numpy(), placed) * shaded
         kernels = dataclasses.replace(
             self.kernels, paints=(bump, albedo, *rest, open_reach, key_reach)
         )
@@ -177,7 +178,7 @@ class SitterModel:
 
     def _blood(self, vertices: Array, height: Array) -> Array:
         """Stretched skin pales and pressed skin reddens; so does the floor of a crease."""
-        areas = _areas(vertices, self.kernels.ids[: len(self.rest_areas)])
+        areas = _areas(vertices, self.kernels.ids[self.own])
         stretch = np.log2(np.clip(areas / self.rest_areas, 0.5, 2.0))
         cloth = self.paint.skin.kinds.numpy() == int(Kind.CLOTH)
         more = -_PALING * stretch * (0.5 + 0.7 * self.paint.lips) - 0.12 * np.minimum(height, 0.0)
@@ -186,13 +187,13 @@ class SitterModel:
 
     def _key(self, vertices: Array, placed: Placed) -> Array:
         """Reach of the main light on skin and cloth, bled as light under skin is."""
-        count, hair = len(self.paint.skin), self.state.splats.span(Kind.HAIR)
+        hair = self.state.splats.span(Kind.HAIR)
         lit = lit_share(
             Lamp(self.sitter.studio.key),
             vertices,
             self.paint.solid,
-            placed.means[:count].numpy(),
-            placed.normals[:count].numpy(),
+            placed.means.numpy()[self.own],
+            placed.normals.numpy()[self.own],
             placed.means[hair].numpy(),
         )
         reach = (_LEAST_KEY + (1 - _LEAST_KEY) * lit)[:, None]
@@ -228,6 +229,12 @@ class PosedSitter:
         colors = self.kernels.shade(self.placed, to_viewer, dimming, self.model.sitter.studio)
         opacities = torch.where(hidden, 0.0, state.splats.opacity)
         return Gaussians(self.placed.means, self.quats, self.placed.scales, opacities, colors)
+
+
+def _places_of_first(parts: list[Splats]) -> Array:
+    """Where the first part's splats stand once all are sorted by kind."""
+    order = torch.argsort(torch.cat([part.kinds for part in parts]), stable=True)
+    return (order < len(parts[0])).nonzero()[:, 0].numpy()
 
 
 def _areas(vertices: Array, faces: Array) -> Array:
