@@ -172,14 +172,14 @@ class Finding(NamedTuple):
             where that is 0.
         outside: Recordings outside the performer's range on that side.
         beyond: Recordings on that side of the performer's median.
-        count: Recordings in which it is measured.
+        measured: Recordings in which it is known.
     """
 
     name: str
     ratio: float
     outside: int
     beyond: int
-    count: int
+    measured: int
 
 
 def findings(compared: Sequence[Compared]) -> list[Finding]:
@@ -189,7 +189,7 @@ def findings(compared: Sequence[Compared]) -> list[Finding]:
     median.
     """
     found = [_finding(name, compared) for name in compared[0].values]
-    told = [f for f in found if f and (2 * f.outside > f.count or f.beyond == f.count >= 4)]
+    told = [f for f in found if f and (2 * f.outside > f.measured or f.beyond == f.measured >= 4)]
     return sorted(told, key=lambda f: -abs(np.log(f.ratio)))
 
 
