@@ -30,8 +30,8 @@ from mien.tracking import (
 __all__ = ["main", "report"]
 
 FIRST_SEED = 30_000
-NUM_FILMS = 12
-SECONDS = 4.0
+NUM_FILMS = 10
+SECONDS = 3.0
 FPS = 25.0
 _Found = list[tuple[Film, Sightings]]
 
