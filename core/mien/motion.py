@@ -300,7 +300,7 @@ class Motion:
                 tracks["shape"] = _to_tensor(arrays["shape"])
             plain = {"head": str(fields["head"]), "text": str(fields["text"])}
             return cls(fps=float(fields["fps"]), labels=labels, **plain, **tracks)  # type: ignore[arg-type]
-        except (KeyError, TypeError, ValueError, OverflowError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
             raise ValueError(f"{str(path)!r} is not a motion: {_describe(error)}.") from error
 
 
@@ -369,7 +369,7 @@ def _read_safetensors(path: str | Path) -> tuple[dict[str, NDArray[np.generic]],
         with safe_open(str(path), framework="np") as file:
             header = (file.metadata() or {}).get("motion")
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except SafetensorError as error:
+    except (SafetensorError, TypeError, AttributeError) as error:  # numpy has no such numbers
         raise ValueError(
             f"{str(path)!r} is not a safetensors file ({one_line(error)})."
         ) from error

@@ -269,3 +269,21 @@ def test_an_archive_that_unpacks_to_gigabytes_is_refused(
         files.read_npz(path, max_bytes=2**20)
     with pytest.raises(ValueError, match="has 0 MB; at most 0 MB are read"):
         files.check_size(path, 100)
+
+
+@pytest.mark.parametrize("dtype", ["BF16", "F8_E4M3"])
+def test_numbers_that_numpy_has_not_are_refused(tmp_path: Path, dtype: str) -> None:
+    entry = {"dtype": dtype, "shape": [0], "data_offsets": [0, 0]}
+    text = json.dumps({"__metadata__": {"motion": "{}"}, "expr": entry}).encode()
+    path = tmp_path / "a.safetensors"
+    path.write_bytes(len(text).to_bytes(8, "little") + text)
+    with pytest.raises(ValueError, match="is not a safetensors file"):
+        Motion.load(path)
+
+
+def test_a_deeply_nested_header_is_refused(tmp_path: Path) -> None:
+    text = json.dumps({"__metadata__": {"motion": "[" * 100_000}}).encode()
+    path = tmp_path / "a.safetensors"
+    path.write_bytes(len(text).to_bytes(8, "little") + text)
+    with pytest.raises(ValueError, match="is not a motion"):
+        Motion.load(path)
