@@ -10,7 +10,14 @@ from mien.apps.drawing import Drawing
 from mien.apps.outputs import write_outputs
 from mien.apps.progress import say
 from mien.apps.refusal import Refusal, describe, refusing
-from mien.apps.request import Device, check_device
+from mien.apps.request import (
+    Device,
+    check_device,
+    check_seconds,
+    check_seed,
+    plain_prompt,
+)
+from mien.apps.words import check_words
 
 if TYPE_CHECKING:
     import gradio
@@ -24,6 +31,7 @@ EXAMPLES = (
     "surprised, then relieved, nodding",
     "a wink with the right eye and a smirk",
 )
+CURVES = "**Curves** of what moves most, and the turns of the head below"
 FONT = ("system-ui", "sans-serif")
 
 
@@ -109,6 +117,7 @@ def _build_animate(device: Device) -> None:
             gradio.Examples([[example] for example in EXAMPLES], [text])
         with gradio.Column(scale=3):
             video = gradio.Video(label="Face", autoplay=True, loop=True, height=480)
+            gradio.Markdown(CURVES)
             plot = gradio.Image(label="Curves", type="pil", show_label=False)
             files = gradio.File(label="Download", file_count="multiple", height=160)
     inputs, outputs = [text, seconds, seed, avatar], [video, plot, files]
@@ -133,6 +142,7 @@ def _build_caption(device: Device) -> None:
         with gradio.Column(scale=3):
             words = gradio.Textbox(label="What the face does", lines=2)
             events = gradio.Dataframe(headers=["start s", "end s", "event"], label="Events")
+            gradio.Markdown(CURVES)
             plot = gradio.Image(label="Curves", type="pil", show_label=False)
 
     def answer(path: str | None) -> Any:
@@ -156,6 +166,9 @@ def animate(
     from mien import pipeline
     from mien.apps.plots import plot_curves
 
+    check_words(plain_prompt(text))  # at once, before anything heavy is loaded
+    check_seconds(seconds or None)
+    check_seed(int(seed or 0))
     drawing = Drawing(avatar, device=device)
     drawing.check()
     motion = pipeline.animate(text, seconds or None, int(seed or 0), device=device)
