@@ -1,6 +1,7 @@
 import numpy as np
+from matplotlib.text import Annotation
 
-from mien.apps.plots import active_channels, plot_curves
+from mien.apps.plots import active_channels, draw_curves, plot_curves
 from mien.arkit import CHANNEL_NAMES, motion_from_curves
 from mien.motion import Label
 
@@ -32,3 +33,13 @@ def test_a_plot_shows_the_curves_and_the_labels() -> None:
 
 def test_a_motion_of_one_frame_can_be_plotted() -> None:
     plot_curves(motion_from_curves(moving(jawOpen=0.6)[:1], 25.0))
+
+
+def test_labels_stand_over_the_curves_and_a_still_head_looks_still() -> None:
+    labels = tuple(Label(0.2 * i, 1.5, f"look {i}") for i in range(5))
+    motion = motion_from_curves(moving(jawOpen=1.0, headYaw=0.005), 25.0).replace(labels=labels)
+    units, head = draw_curves(motion).axes
+    assert min(text.xy[1] for text in units.texts if isinstance(text, Annotation)) > 1.05
+    assert head.get_ylim() == (-5.0, 5.0)
+    turned = motion_from_curves(moving(headYaw=0.5), 25.0)
+    assert draw_curves(turned).axes[1].get_ylim()[1] > 28

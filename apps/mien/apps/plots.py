@@ -13,10 +13,13 @@ from mien.arkit import ARKIT_NAMES, CHANNEL_NAMES
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
     from mien.motion import Label, Motion
 
 HEAD = ("headYaw", "headPitch", "headRoll")
+HEAD_DEGREES = 5.0  # shown each way at least, so that a still head looks still
+_TOP = 1.32  # leaves room over the curves for four rows of labels
 STILL = 0.03  # of a unit: below this range a channel counts as not moving
 
 
@@ -37,6 +40,13 @@ def plot_curves(motion: "Motion", count: int = 8) -> Image.Image:
     Returns:
         An RGB picture.
     """
+    out = BytesIO()
+    draw_curves(motion, count).savefig(out, format="png")
+    return Image.open(out).convert("RGB")
+
+
+def draw_curves(motion: "Motion", count: int = 8) -> "Figure":
+    """The same as a figure of two axes: units, head."""
     from matplotlib.figure import Figure
 
     from mien.arkit import curves_from_motion
@@ -50,21 +60,21 @@ def plot_curves(motion: "Motion", count: int = 8) -> Image.Image:
     for name in HEAD:
         values = np.degrees(curves[:, CHANNEL_NAMES.index(name)])
         head.plot(times, values, label=name, linewidth=1.4)
-    units.set(ylabel="ARKit unit, 0 to 1", ylim=(-0.02, 1.05))
+    units.set(ylabel="ARKit unit, 0 to 1", ylim=(-0.02, _TOP), yticks=np.linspace(0, 1, 6))
     head.set(ylabel="degrees", xlabel="seconds", xlim=(0, max(times[-1], 1 / motion.fps)))
+    low, high = head.get_ylim()
+    head.set_ylim(min(low, -HEAD_DEGREES), max(high, HEAD_DEGREES))
     _mark_labels(units, motion.labels)
     for axes in (units, head):
         axes.spines[["top", "right"]].set_visible(False)
         if axes.lines:
             axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False, fontsize=8)
-    out = BytesIO()
-    figure.savefig(out, format="png")
-    return Image.open(out).convert("RGB")
+    return figure
 
 
 def _mark_labels(axes: "Axes", labels: Sequence["Label"]) -> None:
     for i, label in enumerate(labels):
         axes.axvspan(label.start_s, label.end_s, color=f"C{i % 10}", alpha=0.07, linewidth=0)
         axes.annotate(
-            label.text, (label.start_s, 1.0 - 0.06 * (i % 4)), fontsize=7, color="0.35", va="top"
+            label.text, (label.start_s, _TOP - 0.07 * (i % 4)), fontsize=7, color="0.35", va="top"
         )
