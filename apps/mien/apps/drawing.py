@@ -98,6 +98,11 @@ def write_avatar_glb(motion: "Motion", avatar_name: str, path: Path) -> None:
     from mien.formats.surface_texture import texture_from_points
 
     avatar = pipeline.load_avatar(avatar_name)
+    if avatar.learned is not None:
+        raise ValueError(
+            f"A GLB shows painted avatars only, got the learned one {avatar_name}; "
+            "write a video, or take a painted one."
+        )
     points = avatar.splats
     faces, bary, albedo, opacity = (
         part.numpy() for part in (points.faces, points.bary, points.albedo, points.opacity)
