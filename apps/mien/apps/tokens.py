@@ -66,8 +66,7 @@ class TokenFile:
                 f"The token file must be of version {VERSION}, got {shown(fields.get('version'))}."
             )
         indices, size, fps = (fields.get(name) for name in ("indices", "codebook_size", "fps"))
-        is_size = isinstance(size, int) and not isinstance(size, bool)
-        if not isinstance(indices, list) or not is_size:
+        if not isinstance(indices, list) or not isinstance(size, int) or isinstance(size, bool):
             raise ValueError(
                 "A token file must hold a list `indices` and an integer `codebook_size`."
             )

@@ -54,9 +54,14 @@ class TrainTokenizer:
         """Check, train, report."""
         with refusing():
             check_corpus(self.data)
-            check_folder(self.out)
             check_seed(self.seed)
             check_device(self.device)
+            for name, least in (("steps", 1), ("windows", 1), ("babble", 0)):
+                if getattr(self, name) < least:
+                    raise ValueError(
+                        f"`{name}` must be at least {least}, got {getattr(self, name)}."
+                    )
+            check_folder(self.out)
         say(str(self))
         from mien.data_synth.babble import babble
         from mien.tokenizer.config import TokenizerConfig
@@ -147,11 +152,11 @@ class TrainLanguageModel:
         """Check, train, report."""
         with refusing():
             check_corpus(self.data)
-            check_folder(self.out)
             check_seed(self.seed)
             for name in ("naming_steps", "text_steps", "mixed_steps", "adapter_steps"):
                 if getattr(self, name) < 1:
                     raise ValueError(f"`{name}` must be at least 1, got {getattr(self, name)}.")
+            check_folder(self.out)
         say(str(self))
         from mien.llm.train import TrainLlmConfig, train_llm
 
