@@ -9,6 +9,12 @@ if TYPE_CHECKING:
     from mien.motion import Motion
 
 MIN_FRAMES = 2  # a single picture does not move
+_ANGLES = (-7.0, 7.0, "angles in radians")  # a turn and a little
+REACH = {  # lowest, highest, what is wanted; units as in `mien.arkit`
+    "expr": (-1.0, 2.0, "units from 0 to 1"),
+    **dict.fromkeys(("jaw_pose", "neck_pose", "global_pose", "eye_pose"), _ANGLES),
+    "translation": (-100.0, 100.0, "metres"),
+}
 VIDEOS = (".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v")
 READABLE = {
     ".csv": "Live Link Face",
@@ -96,7 +102,17 @@ def read_clip(path: Path, flame: "Head | None" = None, *, has_head: bool = False
         )
     if motion.num_frames < MIN_FRAMES:
         raise ValueError(f"{path}: wanted at least {MIN_FRAMES} frames, got {motion.num_frames}.")
+    _check_reach(path, motion)
     return motion
+
+
+def _check_reach(path: Path, motion: "Motion") -> None:
+    """Refuse numbers that no face reaches: percentages, degrees, millimetres."""
+    for track, (low, high, wanted) in REACH.items():
+        values = getattr(motion, track)
+        strays = values[(values < low) | (values > high)]
+        if len(strays):
+            raise ValueError(f"{path}: wanted {wanted}, got {float(strays[0]):g} in `{track}`.")
 
 
 def load_flame(path: Path | None) -> "Head | None":

@@ -3,9 +3,12 @@
 from collections.abc import Callable
 from pathlib import Path
 
+from safetensors import SafetensorError
+
 from mien.formats.live_link import read_live_link, write_live_link
 from mien.formats.llv import read_llv
 from mien.motion import Motion
+from mien.text import one_line
 
 __all__ = ["READ_SUFFIXES", "WRITE_SUFFIXES", "read_motion", "write_motion"]
 
@@ -52,4 +55,7 @@ def write_motion(motion: Motion, path: str | Path) -> None:
             f"A motion is written to a file that ends in {', '.join(WRITE_SUFFIXES)}; "
             f"got {str(path)!r}."
         )
-    writer(motion, path)
+    try:
+        writer(motion, path)
+    except SafetensorError as error:  # all that safetensors says of a full disk
+        raise OSError(f"{str(path)!r} cannot be written: {one_line(error)}.") from error
