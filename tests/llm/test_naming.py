@@ -6,7 +6,7 @@ from tests.llm.llm_world import FakeWords, make_mixture
 
 from mien.llm.mixture import Variation
 from mien.llm.naming import Naming, NamingMixture
-from mien.llm.prefix import SENTENCE_GAIN, SentenceReader, WordPrefix
+from mien.llm.prefix import SentenceReader, WordPrefix
 from mien.llm.stage import Schedule, train_stage
 
 PLAIN = Variation(0.0, 0.0, 0.0)
@@ -44,7 +44,9 @@ def test_the_last_word_of_each_prompt_carries_its_sentence() -> None:
     plain = super(WordPrefix, prefix).forward(words)
     added = prefix(words, None, counts) - plain
     assert not added[[0, 2, 3]].any()
-    torch.testing.assert_close(added[[1, 4]], SENTENCE_GAIN * prefix.sentence(words, counts))
+    torch.testing.assert_close(added[[1, 4]], prefix.sentence_gain * prefix.sentence(words, counts))
+    prefix.sentence_gain = 0.0
+    assert torch.equal(prefix(words, None, counts), plain)
 
 
 def test_batches_are_a_function_of_seed_and_step_and_tell_the_entries(tmp_path: Path) -> None:

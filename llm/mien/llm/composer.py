@@ -37,7 +37,8 @@ _SLACK_TICKS, _TAIL_TICKS = 5, 2
 MIN_TICKS = 10  # 2 s: the shortest motion that the model may choose by itself
 _PLAN, _MOTION = 0, 1  # whose choice, as the first number of its place
 _LINE_TOKENS = 5
-_LEAST_NAME = -8.0  # a name less likely than this is not held against an entry any further
+_LEAST_NAME = -2.0  # less likely names are held against an entry no further
+_LATER_NAMES = 1 / 6  # what names weigh in later lines beside the first: words tell the order
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,7 +140,7 @@ class Planner:
         """Move the scores of entries by what the sentence as a whole asks for.
 
         The best of those that are not yet planned keeps its score, so that what the model holds
-        of one more line against the end stays.
+        of one more line against the end stays. What is planned already has had its name.
         """
         if prompt.names is None or not self.sampling.naming:
             return logits
@@ -148,9 +149,10 @@ class Planner:
         is_entry = (entries >= 0) & (entries < len(prompt.names))
         planned = [vocabulary.entries.index(line.entry) for line in lines]
         left = prompt.names.index_fill(0, torch.tensor(planned, dtype=torch.long), -torch.inf)
-        moves = (prompt.names - left.max()).clamp(_LEAST_NAME, 0.0)
+        moves = (left - left.max()).clamp_min(_LEAST_NAME)
         moved = moves[entries.clamp(0, len(moves) - 1)] * is_entry
-        return logits + self.sampling.naming * moved
+        weight = self.sampling.naming * (_LATER_NAMES if lines else 1.0)
+        return logits + weight * moved
 
     def _with_slack(self, token: int) -> int:
         """A little longer than the duration that comes first, so that no action lacks room.

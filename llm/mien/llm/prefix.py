@@ -6,8 +6,6 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-SENTENCE_GAIN = 0.2  # of a sentence's vector beside its last word's, which is about as large
-
 
 @dataclass(frozen=True, eq=False)
 class Prompt:
@@ -117,10 +115,20 @@ class WordPrefix(WordProjection):
         width: Width of the language model.
         num_entries: Entries of the lexicon, for a reader of sentences whose vector the last word
             carries too; 0 for none.
+        sentence_gain: Size of that vector beside the last word's; with 0 the reader only gives
+            names.
     """
 
-    def __init__(self, word_width: int, hidden: int, width: int, num_entries: int = 0) -> None:
+    def __init__(
+        self,
+        word_width: int,
+        hidden: int,
+        width: int,
+        num_entries: int = 0,
+        sentence_gain: float = 0.2,
+    ) -> None:
         super().__init__(word_width, hidden, width)
+        self.sentence_gain = sentence_gain
         self.sentence = (
             SentenceReader(word_width, hidden, width, num_entries) if num_entries else None
         )
@@ -139,11 +147,11 @@ class WordPrefix(WordProjection):
             counts: Words of each prompt, none of them 0; None takes all words as one prompt.
         """
         out = super().forward(words, static_gain)
-        if self.sentence is None or not len(words):
+        if self.sentence is None or not self.sentence_gain or not len(words):
             return out
         if counts is None:
             counts = torch.tensor([len(words)], device=words.device)
-        whole = SENTENCE_GAIN * self.sentence(words, counts, static_gain)
+        whole = self.sentence_gain * self.sentence(words, counts, static_gain)
         return out.index_add(0, counts.cumsum(0) - 1, whole.to(out.dtype))
 
     def read(self, words: Float[Tensor, "w f"]) -> Prompt:

@@ -30,7 +30,7 @@ class Sampling:
     plan_temperature: float = 0.1
     pace_temperature: float = 0.6
     plan_top_p: float = 0.9
-    naming: float = 0.5
+    naming: float = 3.0
     guidance: float = 2.0
 
     def __post_init__(self) -> None:

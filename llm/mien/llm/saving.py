@@ -56,6 +56,7 @@ def write_card(
             "hidden": first.out_features,
             "width": last.out_features,
             "num_entries": 0 if sentence is None else len(sentence.entries),
+            "sentence_gain": model.prefix.sentence_gain,
         },
         "config": json.loads(json.dumps(config, default=str)),
         **made,
