@@ -306,9 +306,7 @@ def test_a_spoiled_csv_is_refused_and_nothing_is_written(
 
 @pytest.mark.parametrize("end", ["", "\n"])
 @pytest.mark.parametrize("field", ["0.0000000001", "-0.002", "1.01"])
-def test_the_unspoiled_csv_is_taken(
-    field: str, end: str, rows: list[str], tmp_path: Path
-) -> None:
+def test_the_unspoiled_csv_is_taken(field: str, end: str, rows: list[str], tmp_path: Path) -> None:
     path, output = tmp_path / "take.csv", tmp_path / "out.npz"
     fields = rows[7].split(",")
     rows[7] = ",".join([*fields[:30], field, *fields[31:]])

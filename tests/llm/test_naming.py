@@ -44,7 +44,8 @@ def test_the_last_word_of_each_prompt_carries_its_sentence() -> None:
     plain = super(WordPrefix, prefix).forward(words)
     added = prefix(words, None, counts) - plain
     assert not added[[0, 2, 3]].any()
-    torch.testing.assert_close(added[[1, 4]], prefix.sentence_gain * prefix.sentence(words, counts))
+    whole = prefix.sentence_gain * prefix.sentence(words, counts)
+    torch.testing.assert_close(added[[1, 4]], whole)
     prefix.sentence_gain = 0.0
     assert torch.equal(prefix(words, None, counts), plain)
 

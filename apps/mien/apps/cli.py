@@ -171,15 +171,20 @@ def _read_options(verb: str, args: list[str]) -> Any:
 
 
 def _flatten(box: str, verb: str) -> str:
-    """The first paragraph of tyro's boxed complaint as one line."""
-    lines = [line.strip("│ ").strip() for line in box.splitlines()]
+    """The first paragraph of tyro's complaint, boxed or ruled by dashes, as one line."""
+    lines = [line.strip("│| ").strip() for line in box.splitlines()]
+    if len(lines) > 1 and re.fullmatch(r"-{3,}", lines[1]):
+        lines = lines[2:]  # a title and a rule: how tyro draws where the box's signs cannot be
     body: list[str] = []
     for line in lines:
-        if re.match(r"^─{3,}", line) or line.startswith("Got errors"):
+        if re.match(r"^[─-]{3,}", line) or line.startswith("Got errors"):
             break
         if line and not line.startswith("╭"):
             body.append(line)
     text = " ".join(body).rstrip(".") or "the options could not be read"
+    wrong = re.fullmatch(r"Error parsing (\S+): .*\[?'([^']*)'\]?", text)
+    if wrong:
+        text = f"{wrong[1]} wants another kind of value, got {wrong[2]!r}"
     return f"{text}; see `mien {verb} --help`."
 
 

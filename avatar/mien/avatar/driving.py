@@ -64,9 +64,10 @@ def drive_person(
     translation: Float[Tensor, "b 3"],
 ) -> Driven:
     """Pose a head whose identity is baked in; inputs as in `Head.forward`."""
-    poses = torch.cat([global_pose, neck_pose, jaw_pose, eye_pose], -1).unflatten(-1, (5, 3))
+    joined = torch.cat([global_pose, neck_pose, jaw_pose, eye_pose], -1)
+    poses = torch.unflatten(joined, -1, (5, 3))
     rotmats = joint_rotmats(poses)
-    correctives = (pose_features(rotmats) @ person.posedirs).unflatten(-1, (-1, 3))
+    correctives = torch.unflatten(pose_features(rotmats) @ person.posedirs, -1, (-1, 3))
     joints = person.joints(None, expr)
     chained, offsets = chain_transforms(rotmats, joints, person.parents)
     return Driven(

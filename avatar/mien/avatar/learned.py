@@ -93,7 +93,7 @@ class LearnedHead(nn.Module):
         """Decode frames, differentiably."""
         values = self.layout.read(self.attributes(driven))
         start = self.layout.read(self.maps.start_position[None])
-        position, opacity, scale, color, rotation = values.split(list(WIDTHS.values()), -1)
+        position, opacity, scale, color, rotation = torch.split(values, list(WIDTHS.values()), -1)
         growth = scale.clamp(-_MOST_LOG_SCALE, _MOST_LOG_SCALE).exp()
         turn = nn.functional.normalize(rotation, dim=-1)
         means, quats = skin_gaussians(

@@ -88,7 +88,7 @@ def _windowed(maps: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c x y"]:
     planes = maps.flatten(0, 1).unsqueeze(1)
     planes = torch.nn.functional.conv2d(planes, window.reshape(1, 1, -1, 1))
     planes = torch.nn.functional.conv2d(planes, window.reshape(1, 1, 1, -1))
-    return planes.squeeze(1).unflatten(0, maps.shape[:2])
+    return torch.unflatten(planes.squeeze(1), 0, maps.shape[:2])
 
 
 def picture_terms(

@@ -78,7 +78,8 @@ def _describe(maps: Tensor, even: Tensor, odd: Tensor) -> tuple[Tensor, Tensor]:
     around = _smooth(energy.mean(1, keepdim=True)) + _MASKING
     shape = maps.shape[:2]
     responses = torch.cat([at_even, at_odd], 1) / around
-    return responses.unflatten(0, shape), (_smooth(energy) / around).unflatten(0, shape)
+    relative = _smooth(energy) / around
+    return torch.unflatten(responses, 0, shape), torch.unflatten(relative, 0, shape)
 
 
 def _compare(first: tuple[Tensor, Tensor], second: tuple[Tensor, Tensor]) -> Tensor:
@@ -110,7 +111,7 @@ def _smooth(maps: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
     planes = functional.pad(maps.flatten(0, 1).unsqueeze(1), [2, 2, 2, 2], mode="replicate")
     planes = functional.conv2d(planes, taps.reshape(1, 1, -1, 1))
     planes = functional.conv2d(planes, taps.reshape(1, 1, 1, -1))
-    return planes.squeeze(1).unflatten(0, maps.shape[:2])
+    return torch.unflatten(planes.squeeze(1), 0, maps.shape[:2])
 
 
 def _halve(maps: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c x y"]:
@@ -119,7 +120,7 @@ def _halve(maps: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c x y"]:
 
 def _load_lpips() -> Perceptual:
     try:
-        import lpips
+        import lpips  # type: ignore[import-not-found, unused-ignore]
     except ImportError as error:
         raise ValueError(
             "The perceptual difference 'lpips' needs the package lpips, which is not installed; "

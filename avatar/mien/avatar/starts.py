@@ -73,7 +73,7 @@ def read_painting(
     on_surface = torch.zeros(layout.resolution**2, dtype=torch.bool)
     on_surface[layout.texel_ids] = True
     filled = _spread(grid, on_surface.reshape(layout.resolution, -1))
-    color, opacity, shift = filled.split([3, 1, 3])
+    color, opacity, shift = torch.split(filled, [3, 1, 3])
     maps = StaticMaps.plain(layout.resolution, features)
     return StaticMaps(
         100.0 * shift,

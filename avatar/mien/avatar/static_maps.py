@@ -65,5 +65,5 @@ class StaticMaps(nn.Module):
         side = (resolution, resolution)
         rotation = torch.zeros(4, *side)
         rotation[0] = 1.0
-        zeros = [torch.zeros(width, *side) for width in (3, 1, 3, 3)]
-        return cls(*zeros, rotation, features)
+        position, opacity, scale, color = (torch.zeros(width, *side) for width in (3, 1, 3, 3))
+        return cls(position, opacity, scale, color, rotation, features)

@@ -29,8 +29,8 @@ class UNet(nn.Module):
         )
         self.up = nn.ModuleList(_block(a + b, a) for a, b in reversed(pairs))
         self.exit = nn.Conv2d(widths[0], channels_out, 1)
-        nn.init.zeros_(self.exit.weight)
-        nn.init.zeros_(self.exit.bias)
+        for parameter in self.exit.parameters():
+            nn.init.zeros_(parameter)
 
     def forward(self, maps: Float[Tensor, "b c r r"]) -> Float[Tensor, "b d r r"]:
         """Decode maps whose side is a multiple of `2 ** len(self.down)`."""

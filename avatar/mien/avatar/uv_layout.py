@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -116,7 +117,8 @@ class UVLayout(nn.Module):
         points = _between(vertices, self.texel_corners, self.texel_weights)
         blank = points.new_zeros(len(points), self.resolution**2, 3)
         drawn = blank.index_copy(1, self.texel_ids, points)
-        return drawn.transpose(1, 2).unflatten(-1, (self.resolution, self.resolution))
+        side = self.resolution
+        return torch.unflatten(drawn.transpose(1, 2), -1, (side, side))
 
     def surface(self, vertices: Float[Tensor, "b v 3"]) -> Float[Tensor, "b n 3"]:
         """Points of a mesh that the Gaussians sit on."""
@@ -138,7 +140,7 @@ def _side_for(head: Head, count: int) -> int:
     edges = head.uv[head.uv_faces].double()
     u, v = (edges[:, 1:] - edges[:, :1]).unbind(1)
     area = float((u[:, 0] * v[:, 1] - u[:, 1] * v[:, 0]).abs().sum() / 2)
-    return max(1, round((count / area) ** 0.5))
+    return max(1, round(math.sqrt(count / area)))
 
 
 def _dynamic_map(head: Head, texels: Texels, side: int) -> Float[Tensor, "r r"]:
@@ -159,7 +161,7 @@ def moving_vertices(head: Head) -> Bool[Tensor, " v"]:
 
 def _discs(head: Head, person: Head, samples: Texels, side: int) -> tuple[Tensor, Tensor]:
     """Flat Gaussians that cover the neutral surface: rotations and standard deviations."""
-    faces, of_sample = samples.faces.unique(return_inverse=True)
+    faces, of_sample = torch.unique(samples.faces, return_inverse=True)
     in_space = person.v_template[head.faces[faces]].double()
     in_texture = head.uv[head.uv_faces[faces]].double()
     space, texture = (x[:, 1:] - x[:, :1] for x in (in_space, in_texture))  # edges, [F, 2, .]

@@ -58,9 +58,9 @@ _EYES = (
 class Reading:
     """How gaze is read off the eyes' cues, and how far that is to be trusted; radians.
 
-    The lines are least squares on ten films of stills, `python -m mien.data_synth.gaze_survey`. How
-    far they are to be trusted was rounded by hand after other films; on films by which nothing was
-    chosen that is as good as what the survey finds, see reports/gaze.md.
+    The lines are least squares on ten films of stills, `python -m mien.data_synth.gaze_survey`.
+    How far they are to be trusted was rounded by hand after other films; on films by which
+    nothing was chosen that is as good as what the survey finds, see reports/gaze.md.
 
     Attributes:
         yaw: Of `EyeCues.across`, and besides.
