@@ -182,9 +182,9 @@ def _flatten(box: str, verb: str) -> str:
         if line and not line.startswith("╭"):
             body.append(line)
     text = " ".join(body).rstrip(".") or "the options could not be read"
-    wrong = re.fullmatch(r"Error parsing (\S+): .*\[?'([^']*)'\]?", text)
-    if wrong:
-        text = f"{wrong[1]} wants another kind of value, got {wrong[2]!r}"
+    if wrong := re.match(r"Error parsing (\S+): ", text):
+        got = " ".join(re.findall(r"'([^']*)'", text))
+        text = f"{wrong[1]} wants another kind of value, got {got!r}"
     return f"{text}; see `mien {verb} --help`."
 
 

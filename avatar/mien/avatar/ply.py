@@ -97,10 +97,13 @@ def _read_header(stream: BinaryIO, path: str) -> tuple[int, "np.dtype[Any]"]:
     """Gives the number of vertices and the layout of one."""
     lines = _header_lines(stream, path)
     if lines[:2] != [["ply"], ["format", "binary_little_endian", "1.0"]]:
-        raise ValueError(f"{path!r} must be a binary little-endian PLY, got {lines[:2]}.")
+        raise ValueError(
+            f"{path!r} must be a binary little-endian PLY, got {one_line(str(lines[:2]), 90)}."
+        )
     elements = [line for line in lines if line[0] == "element"]
     if not elements or elements[0][1] != "vertex" or not elements[0][2].isdecimal():
-        raise ValueError(f"{path!r} must start with an `element vertex N`, got {elements[:1]}.")
+        got = one_line(str(elements[:1]), 90)
+        raise ValueError(f"{path!r} must start with an `element vertex N`, got {got}.")
     start = lines.index(elements[0]) + 1
     stop = lines.index(elements[1]) if len(elements) > 1 else len(lines)
     fields = []
