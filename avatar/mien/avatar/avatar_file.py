@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save
+from safetensors.torch import save
 from torch import Tensor
 
 from mien.avatar.learned_file import describe_learned, write_learned
 from mien.avatar.look import Look
 from mien.avatar.splats import Splats
+from mien.avatar.tensor_file import read_tensors
 
 if TYPE_CHECKING:
     from mien.avatar.avatar import Avatar
@@ -83,14 +83,7 @@ def read_avatar(folder: Path) -> tuple[dict[str, Any], Splats, Tensor]:
     path = folder / _SPLATS
     if not path.is_file():
         raise ValueError(f"{folder} is not an avatar: {_SPLATS} is missing.")
-    if path.stat().st_size > _MOST_BYTES:
-        raise ValueError(
-            f"{path} has {path.stat().st_size} bytes; at most {_MOST_BYTES} are read."
-        )
-    try:
-        tensors = load_file(path)
-    except (SafetensorError, OSError) as error:
-        raise ValueError(f"{path} is damaged: {error}. Make the avatar again.") from error
+    tensors = read_tensors(path, _MOST_BYTES)
     try:
         shape = tensors.pop("shape").float()
         splats = unpack(tensors)

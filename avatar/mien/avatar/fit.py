@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import dataclasses
 import math
-import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,6 +29,7 @@ from mien.avatar.sizes import DecoderSize, small
 from mien.avatar.starts import start_from
 from mien.avatar.unet import UNet
 from mien.camera import Camera
+from mien.checkpoints import newest_checkpoint, save_checkpoint
 
 
 @dataclass(frozen=True)
@@ -252,7 +252,7 @@ def _optimize(
     model, optimizer = accelerator.prepare(people, torch.optim.Adam(groups))
     progress = _Progress()
     accelerator.register_for_checkpointing(progress)
-    newest = _newest_checkpoint(config.out) if config.resume else None
+    newest = newest_checkpoint(config.out) if config.resume else None
     if newest is not None:
         accelerator.load_state(str(newest))
     last = min(config.steps, stop_after or config.steps)
@@ -270,7 +270,7 @@ def _optimize(
         progress.losses.append(float(loss.detach()))
         bar.update()
         if config.checkpoint_every and (step + 1) % config.checkpoint_every == 0:
-            _save_checkpoint(accelerator, config.out, step + 1)
+            save_checkpoint(accelerator, config.out, step + 1)
     bar.close()
     return progress.losses
 
@@ -321,17 +321,3 @@ def _judge(
     mask = lesson.mask.unsqueeze(-1)
     wanted = lesson.image * mask + lesson.image.new_tensor(background) * (1 - mask)
     return picture_terms(drawn, wanted[None], lesson.mouth[None], perceptual)
-
-
-def _newest_checkpoint(folder: Path) -> Path | None:
-    done = [path.parent for path in folder.glob("step_*/done")]
-    return max(done, key=lambda path: int(path.name.removeprefix("step_")), default=None)
-
-
-def _save_checkpoint(accelerator: Accelerator, folder: Path, step: int) -> None:
-    target = folder / f"step_{step}"
-    accelerator.save_state(str(target))
-    (target / "done").touch()
-    for old in folder.glob("step_*"):
-        if old != target:
-            shutil.rmtree(old)

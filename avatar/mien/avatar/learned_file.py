@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save
+from safetensors.torch import save
 from torch import Tensor
 
 from mien.avatar.learned import LearnedHead, make_unet
 from mien.avatar.prepared import bake_identity
 from mien.avatar.sizes import DecoderSize
 from mien.avatar.static_maps import StaticMaps
+from mien.avatar.tensor_file import read_tensors
 from mien.avatar.uv_layout import UVLayout
 from mien.head import Head
 
@@ -98,14 +98,7 @@ def _read_size(card: dict[str, Any], folder: Path) -> tuple[DecoderSize, int]:
 def _read_weights(path: Path) -> dict[str, Tensor]:
     if not path.is_file():
         raise ValueError(f"{path} is missing, but its avatar is learned.")
-    if path.stat().st_size > _MOST_BYTES:
-        raise ValueError(
-            f"{path} has {path.stat().st_size} bytes; at most {_MOST_BYTES} are read."
-        )
-    try:
-        state = load_file(path)
-    except (SafetensorError, OSError) as error:
-        raise ValueError(f"{path} is damaged: {error}. Make the avatar again.") from error
+    state = read_tensors(path, _MOST_BYTES)
     if not all(bool(torch.isfinite(value).all()) for value in state.values()):
         raise ValueError(f"{path} is damaged: it holds NaN or infinity.")
     return state

@@ -7,14 +7,12 @@ it, pictures. Videos come in as what `mien track VIDEO -o TRACKED.npz` makes of 
 """
 
 import random
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, NamedTuple
 
 import numpy as np
-import torch
 import tyro
 from jaxtyping import Float
 from numpy import ndarray
@@ -25,6 +23,7 @@ from mien.data_synth.lexicon import Lexicon
 from mien.data_synth.motion_measures import Observations, correlation, correlation_distance
 from mien.data_synth.performance import sample_performance
 from mien.data_synth.performer import perform
+from mien.data_synth.programs import run_program
 from mien.files import whole_file
 from mien.formats import read_motion
 from mien.motion import Motion
@@ -100,13 +99,7 @@ class Compared:
 
 def main() -> None:
     """Measure and write."""
-    options = tyro.cli(Options, config=(tyro.conf.FlagCreatePairsOff,))
-    torch.set_num_threads(1)
-    try:
-        for path in options.run():
-            sys.stdout.write(f"{path}\n")
-    except (ValueError, OSError) as error:
-        sys.exit(f"mien: error: {error}")
+    run_program(Options)
 
 
 def pieces_of(motion: Motion) -> list[Motion]:

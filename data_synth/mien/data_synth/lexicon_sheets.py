@@ -7,7 +7,6 @@ they are farthest from rest and again where they are farthest from that. With
 """
 
 import math
-import sys
 import tomllib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -29,6 +28,7 @@ from mien.data_synth.idle import add_idle
 from mien.data_synth.lexicon import KINDS, TRACKS, Entry, Lexicon, Side, read_entries
 from mien.data_synth.performance import Action, shaped_action
 from mien.data_synth.performer import action_tracks, to_curves
+from mien.data_synth.programs import run_program
 from mien.data_synth.style import Style
 from mien.files import whole_file
 
@@ -69,13 +69,7 @@ class Act:
 
 def main() -> None:
     """Draw the sheets and say where they are."""
-    options = tyro.cli(Options, config=(tyro.conf.FlagCreatePairsOff,))
-    torch.set_num_threads(1)
-    try:
-        for path in options.run():
-            sys.stdout.write(f"{path}\n")
-    except (ValueError, OSError) as error:
-        sys.exit(f"mien: error: {error}")
+    run_program(Options)
 
 
 def acts_of(entries: Iterable[Entry], mark: str = "") -> list[Act]:

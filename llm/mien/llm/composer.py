@@ -145,9 +145,9 @@ class Planner:
         if prompt.names is None or not self.sampling.naming:
             return logits
         vocabulary = self.vocabulary
-        entries = ids - vocabulary.entry(vocabulary.entries[0])
+        entries = ids - vocabulary.entry_start
         is_entry = (entries >= 0) & (entries < len(prompt.names))
-        planned = [vocabulary.entries.index(line.entry) for line in lines]
+        planned = [vocabulary.entry(line.entry) - vocabulary.entry_start for line in lines]
         left = prompt.names.index_fill(0, torch.tensor(planned, dtype=torch.long), -torch.inf)
         moves = (left - left.max()).clamp_min(_LEAST_NAME)
         moved = moves[entries.clamp(0, len(moves) - 1)] * is_entry

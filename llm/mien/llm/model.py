@@ -208,7 +208,7 @@ class MotionLanguageModel:
         """Generate a motion code by code; see `generate_motion`, which gives the same codes."""
         sampling = Sampling(temperature, top_p, guidance=guidance)
         (duration,) = _per_text(seconds, 1)
-        prompt = self.read_prompts([text])[0]
+        prompt = self._read_prompt(text)
         decoder = self._decoders["text_to_motion"].fork()
         return MotionStream(Composer(decoder, self.vocabulary, prompt, duration, seed, sampling))
 
@@ -264,7 +264,7 @@ class MotionLanguageModel:
         """
         codes = self._checked_codes(indices)
         interval = frames_between(between, len(codes))
-        prompt = None if text is None else self.read_prompts([text])[0]
+        prompt = None if text is None else self._read_prompt(text)
         sampling = Sampling(temperature, top_p, guidance=guidance)
         decoder = self._decoders["text_to_motion"].fork()
         editor = Editor(decoder, self.vocabulary, sampling, seed, candidates, misfit)

@@ -99,6 +99,7 @@ class NamingMixture:
     def _targets(self, indices: Sequence[int]) -> Float[Tensor, "b e"]:
         targets = torch.zeros(len(indices), len(self.vocabulary.entries))
         for row, index in enumerate(indices):
-            asked = {self.vocabulary.entries.index(x.entry) for x in self.texts.lines(index)}
-            targets[row, list(asked)] = 1 / max(1, len(asked))
+            asked = {self.vocabulary.entry(line.entry) for line in self.texts.lines(index)}
+            at = [token - self.vocabulary.entry_start for token in asked]
+            targets[row, at] = 1 / max(1, len(at))
         return targets

@@ -151,12 +151,23 @@ class WordPrefix(WordProjection):
             return out
         if counts is None:
             counts = torch.tensor([len(words)], device=words.device)
-        whole = self.sentence_gain * self.sentence(words, counts, static_gain)
-        return out.index_add(0, counts.cumsum(0) - 1, whole.to(out.dtype))
+        return self._with_sentences(out, self.sentence(words, counts, static_gain), counts)
 
     def read(self, words: Float[Tensor, "w f"]) -> Prompt:
         """Make a prompt of its word vectors."""
+        out = super().forward(words)
         if self.sentence is None:
-            return Prompt(self(words))
-        sentence = self.sentence(words, torch.tensor([len(words)], device=words.device))
-        return Prompt(self(words), self.sentence.scores(sentence)[0].log_softmax(dim=-1))
+            return Prompt(out)
+        counts = torch.tensor([len(words)], device=words.device)
+        sentence = self.sentence(words, counts)
+        names = self.sentence.scores(sentence)[0].log_softmax(dim=-1)
+        return Prompt(self._with_sentences(out, sentence, counts), names)
+
+    def _with_sentences(
+        self, out: Float[Tensor, "n d"], sentences: Float[Tensor, "b d"], counts: Int[Tensor, " b"]
+    ) -> Float[Tensor, "n d"]:
+        """Add each sentence's vector to its last word."""
+        if not self.sentence_gain:
+            return out
+        whole = self.sentence_gain * sentences
+        return out.index_add(0, counts.cumsum(0) - 1, whole.to(out.dtype))

@@ -188,7 +188,7 @@ class SequenceWriter:
         return ids, [0.0, duration_weight, *line_weights * num_lines, 1.0]
 
     def _given_plan(self, lines: Sequence[Line], ticks: int) -> Example:
-        ids, _ = self._plan(lines, ticks, "motion", 0.0, ASKED_WEIGHTS)
+        ids = [*self.vocabulary.plan_ids(lines, ticks), self.vocabulary.control("motion")]
         return Example(ids, [0.0] * len(ids))
 
 

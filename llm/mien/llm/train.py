@@ -260,7 +260,7 @@ def new_model(
 @torch.no_grad()
 def begin_entries(model: PrefixedModel, entries: Tensor, vocabulary: Vocabulary) -> None:
     """Let the tokens of entries begin as what sentences were compared with, as large as others."""
-    first = vocabulary.entry(vocabulary.entries[0])
+    first = vocabulary.entry_start
     rows = model.tokens[first : first + len(entries)]
     rows.copy_(entries * (rows.std() / entries.std()))
 

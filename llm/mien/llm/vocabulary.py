@@ -86,6 +86,11 @@ class Vocabulary:
         """Id of motion code 0."""
         return self._blocks["motion"]
 
+    @property
+    def entry_start(self) -> int:
+        """Id of the first lexicon entry."""
+        return self._blocks["entry"]
+
     def control(self, name: str) -> int:
         """Id of a control token, one of `CONTROLS`."""
         return self._blocks["control"] + CONTROLS.index(name)

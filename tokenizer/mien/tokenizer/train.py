@@ -1,7 +1,6 @@
 """Train a tokenizer on curves: an autoencoder first, then with the quantizer in between."""
 
 import math
-import shutil
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +16,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from mien.arkit import motion_from_curves
+from mien.checkpoints import newest_checkpoint, save_checkpoint
 from mien.motion import Motion
 from mien.tokenizer.augment import AugmentConfig, Curves, sample_batch
 from mien.tokenizer.config import TokenizerConfig, tokenizer_small
@@ -185,20 +185,6 @@ def _settling(tokenizer: MotionTokenizer, num_frames: int) -> int:
     return min(parts, num_frames // 2)
 
 
-def _newest_checkpoint(folder: Path) -> Path | None:
-    done = [path.parent for path in folder.glob("step_*/done")]
-    return max(done, key=lambda path: int(path.name.removeprefix("step_")), default=None)
-
-
-def _save_checkpoint(accelerator: Accelerator, folder: Path, step: int) -> None:
-    target = folder / f"step_{step}"
-    accelerator.save_state(str(target))
-    (target / "done").touch()
-    for old in folder.glob("step_*"):
-        if old != target:
-            shutil.rmtree(old)
-
-
 def train_tokenizer(
     config: TrainTokenizerConfig,
     corpus: str | Path | Sequence[Curves],
@@ -254,7 +240,7 @@ def _optimize(
     progress = _Progress()
     accelerator.register_for_checkpointing(progress)
     checkpoints = Path(config.out) / "checkpoints"
-    newest = _newest_checkpoint(checkpoints) if config.resume else None
+    newest = newest_checkpoint(checkpoints) if config.resume else None
     if newest is not None:
         accelerator.load_state(str(newest))
     elif config.refine is None:
@@ -320,7 +306,7 @@ def _run(
         if step % 20 == 0:
             bar.set_postfix(loss=f"{loss.item():.3f}", codes=len(torch.unique(indices)))
         if config.checkpoint_every and progress.step % config.checkpoint_every == 0:
-            _save_checkpoint(accelerator, checkpoints, progress.step)
+            save_checkpoint(accelerator, checkpoints, progress.step)
     bar.close()
 
 
