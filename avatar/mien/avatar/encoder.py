@@ -1,0 +1,234 @@
+"""`PhotoEncoder`: from photos of a person to the person's maps.
+
+After FlexAvatar (Peng et al.): tokens of every photo meet in self-attention over all of them; head
+queries, which lie on the texture, gather from them by cross-attention; convolutions make maps of
+what was gathered. It wants no camera and no expression, takes any number of photos, and does not
+mind their order. Bias sinks are those of the other FlexAvatar (Kirschstein et al., arXiv:2512.15599):
+a token for people who were learned from one view, and one for those seen from many.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from mien.avatar.backbone import Backbone, Block, BuiltInViT
+from mien.avatar.encoder_size import ENCODER_SIZES, EncoderSize
+from mien.avatar.sizes import DecoderSize
+from mien.avatar.static_maps import NUM_ATTRIBUTES, WIDTHS, StaticMaps
+
+__all__ = ["ENCODER_SIZES", "Encoded", "EncoderSize", "PhotoEncoder", "Sink", "person_maps"]
+
+Sink = Literal["one", "many"]
+_NARROWEST = 24  # channels of maps at the full side, at the least
+
+
+@dataclass(frozen=True, eq=False)
+class Encoded:
+    """The maps of B people.
+
+    Attributes:
+        attributes: In the order of `static_maps.WIDTHS`, before activation.
+        features: What the network that moves the face may know of each.
+    """
+
+    attributes: Float[Tensor, "b 14 r r"]
+    features: Float[Tensor, "b f r r"]
+
+    def __len__(self) -> int:
+        return len(self.attributes)
+
+    def person(self, i: int) -> tuple[Float[Tensor, "14 r r"], Float[Tensor, "f r r"]]:
+        """Attributes and features of one of them."""
+        return self.attributes[i], self.features[i]
+
+
+def person_maps(
+    attributes: Float[Tensor, "14 r r"],
+    features: Float[Tensor, "f r r"],
+    start: Float[Tensor, "14 r r"] | None = None,
+) -> StaticMaps:
+    """Copy one person's maps into `StaticMaps`, which no longer hang on the encoder.
+
+    Args:
+        attributes: As in `Encoded`.
+        features: As in `Encoded`.
+        start: What drift is measured from, as `PhotoEncoder.template`; None takes `attributes`.
+    """
+    parts = torch.split(attributes.detach().clone(), list(WIDTHS.values()))
+    maps = StaticMaps(*(part.contiguous() for part in parts), features.detach().clone())
+    if start is not None:
+        maps.start_position = start[:3].detach().clone()
+    return maps
+
+
+class PhotoEncoder(nn.Module):
+    """From photos to maps; before any learning, the template whoever is shown.
+
+    Args:
+        size: Of the encoder.
+        decoder: Whose maps are made; its resolution is `size.query_side` doubled some times.
+        backbone: Makes tokens of photos; None builds one that learns along.
+        sinks: Have a bias sink for each kind of data; without, `sink` changes nothing.
+
+    Raises:
+        ValueError: If the queries cannot be doubled to the decoder's resolution.
+    """
+
+    template: Tensor
+
+    def __init__(
+        self,
+        size: EncoderSize,
+        decoder: DecoderSize,
+        backbone: Backbone | None = None,
+        sinks: bool = True,
+    ) -> None:
+        super().__init__()
+        self.size, self.decoder = size, decoder
+        width, heads, depth = size.width, size.heads, size.depth
+        self.backbone = backbone or BuiltInViT(size.photo_side, size.patch, width, depth, heads)
+        self.entry = nn.Linear(self.backbone.width, width)
+        self.sinks = nn.Parameter(torch.randn(len(get_args(Sink)), width)) if sinks else None
+        self.fusing = nn.ModuleList(Block(width, heads) for _ in range(depth))
+        self.queries = nn.Parameter(torch.randn(size.query_side**2, width))
+        self.gathering = nn.ModuleList(Block(width, heads, crosses=True) for _ in range(depth))
+        self.norm = nn.LayerNorm(width)
+        self.maps = MapHeads(width, _doublings(size, decoder), decoder.features)
+        blank = torch.zeros(decoder.features, decoder.resolution, decoder.resolution)
+        plain = StaticMaps.plain(decoder.resolution, blank).attributes().detach()
+        self.register_buffer("template", plain)
+
+    @torch.no_grad()
+    def set_template(self, attributes: Float[Tensor, "14 r r"]) -> None:
+        """Set the maps that the network's output is added to, as a mean person's.
+
+        Raises:
+            ValueError: If they are of another size, or not finite.
+        """
+        if attributes.shape != self.template.shape:
+            raise ValueError(
+                f"The template must be {list(self.template.shape)}, got {list(attributes.shape)}."
+            )
+        if not bool(torch.isfinite(attributes).all()):
+            raise ValueError("The template must be finite, got NaN or infinity.")
+        self.template.copy_(attributes)
+
+    def forward(
+        self, photos: Float[Tensor, "b n 3 s s"], sink: Sink | Sequence[Sink] = "many"
+    ) -> Encoded:
+        """Encode B people.
+
+        Args:
+            photos: Square face crops, sRGB, 0 to 1: the same number, 1 or more, of each person.
+            sink: Which data each person is of; at inference "many".
+
+        Raises:
+            ValueError: If there is no photo, its side is another, or a sink is unknown.
+        """
+        self._check(photos)
+        tokens = self._tokens(photos, sink)
+        for block in self.fusing:
+            tokens = block(tokens)
+        queries = self.queries.expand(len(photos), -1, -1)
+        for block in self.gathering:
+            queries = block(queries, tokens)
+        side = self.size.query_side
+        grid = self.norm(queries).transpose(1, 2).unflatten(-1, (side, side))
+        changes, features = self.maps(grid)
+        return Encoded(self.template + changes, features)
+
+    def _check(self, photos: Tensor) -> None:
+        side = self.size.photo_side
+        if photos.ndim != 5 or photos.shape[1] < 1 or photos.shape[2:] != (3, side, side):
+            raise ValueError(
+                f"`photos` must be [B, N, 3, {side}, {side}] with N at least 1, "
+                f"got {list(photos.shape)}."
+            )
+
+    def _tokens(
+        self, photos: Float[Tensor, "b n 3 s s"], sink: Sink | Sequence[Sink]
+    ) -> Float[Tensor, "b t w"]:
+        """Tokens of all photos of each person, and the person's sink."""
+        people = len(photos)
+        found = self.entry(self.backbone(photos.flatten(0, 1)))
+        tokens = found.unflatten(0, (people, -1)).flatten(1, 2)
+        kinds = _sink_ids(sink, people)
+        if self.sinks is None:
+            return tokens
+        return torch.cat([tokens, self.sinks[kinds].unsqueeze(1)], 1)
+
+
+class MapHeads(nn.Module):
+    """From gathered queries to maps: doubled by convolutions, then a head for each map.
+
+    The attributes' heads start at zero. That of the features does not: the network that reads
+    them starts at zero by itself.
+
+    Args:
+        width: Of the queries.
+        doublings: How often the side is doubled.
+        features: Channels of the identity features.
+    """
+
+    def __init__(self, width: int, doublings: int, features: int) -> None:
+        super().__init__()
+        widths = [max(_NARROWEST, width >> (level + 1)) for level in range(doublings + 1)]
+        self.entry = _convolve(width, widths[0])
+        self.levels = nn.ModuleList(
+            nn.Sequential(
+                nn.Conv2d(before, 4 * after, 1), nn.PixelShuffle(2), _convolve(after, after)
+            )
+            for before, after in zip(widths, widths[1:], strict=False)
+        )
+        self.attributes = nn.ModuleDict(
+            {name: nn.Conv2d(widths[-1], channels, 1) for name, channels in WIDTHS.items()}
+        )
+        for parameter in self.attributes.parameters():
+            nn.init.zeros_(parameter)
+        self.features = nn.Conv2d(widths[-1], features, 1)
+
+    def forward(
+        self, grid: Float[Tensor, "b w q q"]
+    ) -> tuple[Float[Tensor, "b 14 r r"], Float[Tensor, "b f r r"]]:
+        """Give attributes and features."""
+        maps = self.entry(grid)
+        for level in self.levels:
+            maps = level(maps)
+        changes = torch.cat([self.attributes[name](maps) for name in WIDTHS], 1)
+        assert changes.shape[1] == NUM_ATTRIBUTES, "there is a head for every attribute"
+        return changes, self.features(maps)
+
+
+def _convolve(before: int, after: int) -> nn.Sequential:
+    groups = next(count for count in (8, 4, 2, 1) if after % count == 0)
+    return nn.Sequential(
+        nn.Conv2d(before, after, 3, padding=1), nn.GroupNorm(groups, after), nn.SiLU()
+    )
+
+
+def _doublings(size: EncoderSize, decoder: DecoderSize) -> int:
+    times, rest = divmod(decoder.resolution, size.query_side)
+    if rest or times < 1 or times & (times - 1):
+        raise ValueError(
+            f"The decoder {decoder.name!r} has a resolution of {decoder.resolution}, which is not "
+            f"the encoder {size.name!r}'s query side of {size.query_side} doubled some times."
+        )
+    return times.bit_length() - 1
+
+
+def _sink_ids(sink: Sink | Sequence[Sink], people: int) -> list[int]:
+    """The number of each person's sink."""
+    named = [sink] * people if isinstance(sink, str) else list(sink)
+    known = get_args(Sink)
+    if len(named) != people or any(name not in known for name in named):
+        raise ValueError(
+            f"`sink` must be 'one' or 'many', or one of them for each of {people} people, "
+            f"got {sink!r}."
+        )
+    return [known.index(name) for name in named]
