@@ -72,7 +72,7 @@ class Block(nn.Module):
         return mixed
 
     def _split(self, tokens: Float[Tensor, "b t w"]) -> Float[Tensor, "b h t d"]:
-        return tokens.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+        return tokens.reshape(*tokens.shape[:2], self.heads, -1).transpose(1, 2)
 
 
 class BuiltInViT(Backbone):

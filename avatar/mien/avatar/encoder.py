@@ -3,8 +3,9 @@
 After FlexAvatar (Peng et al.): tokens of every photo meet in self-attention over all of them; head
 queries, which lie on the texture, gather from them by cross-attention; convolutions make maps of
 what was gathered. It wants no camera and no expression, takes any number of photos, and does not
-mind their order. Bias sinks are those of the other FlexAvatar (Kirschstein et al., arXiv:2512.15599):
-a token for people who were learned from one view, and one for those seen from many.
+mind their order. Bias sinks are those of the other FlexAvatar (Kirschstein et al.,
+arXiv:2512.15599): a token for people who were learned from one view, and one for those seen from
+many.
 """
 
 from __future__ import annotations
@@ -60,8 +61,9 @@ def person_maps(
         features: As in `Encoded`.
         start: What drift is measured from, as `PhotoEncoder.template`; None takes `attributes`.
     """
-    parts = torch.split(attributes.detach().clone(), list(WIDTHS.values()))
-    maps = StaticMaps(*(part.contiguous() for part in parts), features.detach().clone())
+    parts = torch.split(attributes.detach(), list(WIDTHS.values()))
+    named = {name: part.clone() for name, part in zip(WIDTHS, parts, strict=True)}
+    maps = StaticMaps(**named, features=features.detach().clone())
     if start is not None:
         maps.start_position = start[:3].detach().clone()
     return maps
@@ -139,7 +141,7 @@ class PhotoEncoder(nn.Module):
         for block in self.gathering:
             queries = block(queries, tokens)
         side = self.size.query_side
-        grid = self.norm(queries).transpose(1, 2).unflatten(-1, (side, side))
+        grid = self.norm(queries).transpose(1, 2).reshape(len(photos), -1, side, side)
         changes, features = self.maps(grid)
         return Encoded(self.template + changes, features)
 
@@ -157,7 +159,7 @@ class PhotoEncoder(nn.Module):
         """Tokens of all photos of each person, and the person's sink."""
         people = len(photos)
         found = self.entry(self.backbone(photos.flatten(0, 1)))
-        tokens = found.unflatten(0, (people, -1)).flatten(1, 2)
+        tokens: Tensor = found.reshape(people, -1, self.size.width)
         kinds = _sink_ids(sink, people)
         if self.sinks is None:
             return tokens
@@ -165,10 +167,10 @@ class PhotoEncoder(nn.Module):
 
 
 class MapHeads(nn.Module):
-    """From gathered queries to maps: doubled by convolutions, then a head for each map.
+    """From gathered queries to maps: doubled by convolutions, then read by two heads.
 
-    The attributes' heads start at zero. That of the features does not: the network that reads
-    them starts at zero by itself.
+    That of the attributes starts at zero. That of the features does not: the network that reads
+    them gives zeros until it has learned something.
 
     Args:
         width: Of the queries.
@@ -186,9 +188,7 @@ class MapHeads(nn.Module):
             )
             for before, after in zip(widths, widths[1:], strict=False)
         )
-        self.attributes = nn.ModuleDict(
-            {name: nn.Conv2d(widths[-1], channels, 1) for name, channels in WIDTHS.items()}
-        )
+        self.attributes = nn.Conv2d(widths[-1], NUM_ATTRIBUTES, 1)
         for parameter in self.attributes.parameters():
             nn.init.zeros_(parameter)
         self.features = nn.Conv2d(widths[-1], features, 1)
@@ -200,9 +200,7 @@ class MapHeads(nn.Module):
         maps = self.entry(grid)
         for level in self.levels:
             maps = level(maps)
-        changes = torch.cat([self.attributes[name](maps) for name in WIDTHS], 1)
-        assert changes.shape[1] == NUM_ATTRIBUTES, "there is a head for every attribute"
-        return changes, self.features(maps)
+        return self.attributes(maps), self.features(maps)
 
 
 def _convolve(before: int, after: int) -> nn.Sequential:
