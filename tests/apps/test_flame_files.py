@@ -39,6 +39,44 @@ def test_a_clip_goes_to_flame_and_comes_back(model: Path, clip: Path, tmp_path: 
         np.testing.assert_allclose(after[:, column], before[:, column], atol=0.06)
 
 
+@pytest.mark.parametrize("layout", ["vhap", "deca", "smirk", "flexavatar", "plain"])
+def test_a_clip_goes_through_every_layout(
+    model: Path, clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], layout: str
+) -> None:
+    there, back = tmp_path / "clip.flame.npz", tmp_path / "back.npz"
+    argv = ["--head", str(model), "--layout", layout]
+    assert main(["convert", str(clip), str(there), *argv]) == 0
+    assert "faces do differs by 0." in capsys.readouterr().err
+    assert main(["convert", str(there), str(back), *argv]) == 0
+    before, after = (curves_from_motion(Motion.load(path)).numpy() for path in (clip, back))
+    for name in ("jawOpen", "mouthSmileLeft", "headYaw"):
+        column = CHANNEL_NAMES.index(name)
+        np.testing.assert_allclose(after[:, column], before[:, column], atol=0.08)
+
+
+def test_flame_parameters_change_their_layout_alone(
+    model: Path, parameters: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out.flame.npz"
+    argv = ["convert", str(parameters), str(out), "--head", str(model)]
+    assert main([*argv, "--layout", "plain", "--fps", "50"]) == 0
+    with np.load(out) as written:
+        assert written["expression"].shape == (8, 100) and not written["expression"].any()
+
+
+def test_a_layout_that_cannot_be_used_is_refused(
+    model: Path, clip: Path, parameters: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out.csv"
+    for argv, said in (
+        ([clip, out, "--layout", "deca"], "--layout deca is for FLAME parameters"),
+        ([parameters, out, "--head", model, "--layout", "deca"], "does not fit the layout 'deca'"),
+    ):
+        assert main(["convert", *map(str, argv)]) == 2
+        err = capsys.readouterr().err
+        assert err.count("\n") == 1 and said in err and not out.exists()
+
+
 @pytest.mark.parametrize("is_written", [True, False])
 def test_flame_files_need_their_model(
     clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], is_written: bool

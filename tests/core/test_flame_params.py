@@ -19,6 +19,7 @@ from mien.formats.flame_layouts import tracks_from_arrays
 from mien.formats.flame_params import (
     FlameTake,
     WriteLayout,
+    copy_flame_params,
     fit_flame_params,
     holds_flame_params,
     load_flame_params,
@@ -30,7 +31,7 @@ from mien.motion import Motion
 from mien.rotations import rotmat_to_rotvec, rotvec_to_rotmat
 
 HEAD = Head.default()
-LAYOUTS: tuple[WriteLayout, ...] = ("gaussian_avatars", "deca", "smirk", "pixel3dmm")
+LAYOUTS: tuple[WriteLayout, ...] = ("gaussian_avatars", "deca", "smirk", "pixel3dmm", "plain")
 Arrays = dict[str, Any]
 
 
@@ -200,6 +201,64 @@ def test_a_flame_motion_survives_every_layout(
             there, back = getattr(motion, track), getattr(take.motion, track)
             torch.testing.assert_close(back, there, rtol=0, atol=2e-6)
     torch.testing.assert_close(take.motion.head_rotmat(), motion.head_rotmat(), rtol=0, atol=2e-6)
+
+
+@pytest.mark.parametrize(
+    ("alias", "layout"),
+    [("vhap", "gaussian_avatars"), ("emoca", "deca"), ("flexavatar", "pixel3dmm")],
+)
+def test_a_layout_goes_by_another_tools_name_too(
+    flame: Head, tmp_path: Path, alias: WriteLayout, layout: WriteLayout
+) -> None:
+    motion = Motion.rest(2).replace(head="flame")
+    paths = [tmp_path / "alias.npz", tmp_path / "name.npz"]
+    for path, name in zip(paths, (alias, layout), strict=True):
+        write_flame_params(path, motion, flame, layout=name)
+    assert paths[0].read_bytes() == paths[1].read_bytes()
+    assert load_flame_params(paths[0], flame, layout=alias).layout == layout
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_parameters_go_from_layout_to_layout_unchanged(
+    flame: Head, tmp_path: Path, layout: WriteLayout
+) -> None:
+    source, there, back = (tmp_path / f"{name}.npz" for name in ("a", "b", "c"))
+    np.savez(source, **(gaussian_avatars() | {"fps": np.float64(30)}))
+    copy_flame_params(source, there, flame, layout=layout)
+    copy_flame_params(there, back, flame)
+    first, last = (load_flame_params(path, flame).motion for path in (source, back))
+    assert load_flame_params(there, flame).layout == layout and last.fps == 30.0
+    for track in ("expr", "jaw_pose", "shape"):
+        torch.testing.assert_close(getattr(last, track), getattr(first, track), rtol=0, atol=2e-6)
+    torch.testing.assert_close(last.head_rotmat(), first.head_rotmat(), rtol=0, atol=2e-6)
+
+
+def test_eyelids_go_along_or_become_expression(flame: Head, tmp_path: Path) -> None:
+    source, out = tmp_path / "a.npz", tmp_path / "b.npz"
+    arrays = smirk() | {"expression_params": np.zeros((3, 50), np.float32)}
+    arrays["eyelid_params"] = np.array([[0, 0], [1, 0], [1, 1]], np.float32)
+    np.savez(source, **arrays)
+    copy_flame_params(source, out, flame, layout="flexavatar", fps=50.0)
+    take = load_flame_params(out, flame)
+    assert take.motion.num_frames == 6 and take.motion.num_expr == 50
+    same(take.eyelids, np.array([[0, 0], [0.5, 0], [1, 0], [1, 0.5], [1, 1], [1, 1]], np.float32))
+    copy_flame_params(source, out, flame, layout="vhap")
+    take = load_flame_params(out, flame)
+    assert take.eyelids is None
+    same(take.motion.global_pose, arrays["pose_params"])
+    blinks = read_flame_params(out, flame).expr
+    left = blinks[:, EXPR_NAMES.index("eyeBlinkLeft")]
+    assert float(left[1]) > 0.7 and float(left[0]) < 0.1
+
+
+def test_what_has_no_place_for_eyelids_refuses_them(
+    flame: Head, tmp_path: Path, refuses: Callable[[str], AbstractContextManager[None]]
+) -> None:
+    motion = Motion.rest(2).replace(head="flame")
+    with refuses("has no eyelids, only smirk, pixel3dmm, plain have"):
+        write_flame_params(
+            tmp_path / "a.npz", motion, flame, layout="emoca", eyelids=torch.zeros(2, 2)
+        )
 
 
 def test_what_gaussian_avatars_loads_is_all_float32(flame: Head, tmp_path: Path) -> None:

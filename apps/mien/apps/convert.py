@@ -2,16 +2,24 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
 from mien.apps.drawing import Drawing
-from mien.apps.inputs import check_input, extension, load_flame, read_clip
-from mien.apps.outputs import any_picture, check_outputs, write_outputs
+from mien.apps.inputs import MIN_FRAMES, check_input, extension, load_flame, read_clip
+from mien.apps.outputs import any_picture, check_outputs, write_outputs, writing
+from mien.apps.progress import say
 from mien.apps.refusal import refusing
 from mien.apps.request import Device, FlameFile, check_fps
 from mien.apps.splats import splat_folder, write_splat_frames
+
+if TYPE_CHECKING:
+    from mien.fit import FitResult
+    from mien.head import Head
+    from mien.motion import Motion
+
+FLAME = ".flame.npz"
 
 
 @dataclass(frozen=True)
@@ -36,6 +44,9 @@ class Convert:
     """Width and height of a video, pixels."""
     head: FlameFile = None
     """FLAME model (.pkl or .npz) that .flame.npz files are for."""
+    layout: Literal["vhap", "deca", "smirk", "flexavatar", "plain"] | None = None
+    """Who is to read what .flame.npz holds: vhap (or GaussianAvatars, the default), deca (EMOCA),
+    smirk, flexavatar (Pixel3DMM), plain. Where it is read, that is found out."""
     device: Device = "cpu"
     """Where frames are drawn."""
 
@@ -53,7 +64,17 @@ class Convert:
             if self.fps is not None:
                 check_fps(self.fps)
             drawing.check(is_splats or any_picture([self.output]))
-            motion = read_clip(self.path, flame, has_head=True)
+            is_flame = _holds_flame(self.path)
+            if self.layout is not None and not is_flame and extension(self.output) != FLAME:
+                raise ValueError(
+                    f"--layout {self.layout} is for FLAME parameters; neither {self.path} nor "
+                    f"{self.output} holds them."
+                )
+        if flame is not None and extension(self.output) == FLAME:
+            self._write_flame(flame, is_flame)
+            return
+        with refusing():
+            motion = self._read(flame, is_flame)
         if self.fps is not None:
             motion = motion.resample(self.fps)
         if is_splats:
@@ -61,3 +82,45 @@ class Convert:
                 write_splat_frames(motion, self.output, self.avatar)
         else:
             write_outputs(motion, [self.output], drawing, flame)
+
+    def _read(self, flame: "Head | None", is_flame: bool) -> "Motion":
+        if flame is None or not is_flame:
+            return read_clip(self.path, flame, has_head=True)
+        from mien.formats.flame_params import fit_flame_params
+
+        found = fit_flame_params(self.path, flame, layout=self.layout)
+        if found.motion.num_frames < MIN_FRAMES:
+            raise ValueError(f"{self.path}: wanted at least {MIN_FRAMES} frames, got one.")
+        _say_error(found)
+        return found.motion
+
+    def _write_flame(self, flame: "Head", is_flame: bool) -> None:
+        """Write FLAME parameters; of FLAME parameters, without a change where that can be."""
+        from mien.formats.flame_params import copy_flame_params, write_flame_params
+
+        layout = self.layout or "vhap"
+        with refusing():
+            motion = None if is_flame else read_clip(self.path, flame, has_head=True)
+        if motion is not None and self.fps is not None:
+            motion = motion.resample(self.fps)
+        with writing(self.output) as path, refusing():
+            if motion is None:
+                copy_flame_params(self.path, path, flame, layout=layout, fps=self.fps)
+            else:
+                _say_error(write_flame_params(path, motion, flame, layout=layout))
+
+
+def _say_error(found: "FitResult | None") -> None:
+    """How far one head's face points lie from the other's."""
+    if found is not None:
+        regions = found.region_error_mm
+        lips = f", lips by {regions['lips']:.2f} mm" if "lips" in regions else ""
+        mean = float(found.error_mm.mean())
+        say(f"what the two heads' faces do differs by {mean:.2f} mm{lips}")
+
+
+def _holds_flame(path: Path) -> bool:
+    from mien.formats.flame_params import holds_flame_params
+
+    kind = extension(path)
+    return kind == FLAME or (kind == ".npz" and holds_flame_params(path))

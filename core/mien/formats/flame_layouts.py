@@ -15,6 +15,8 @@ Layouts, each read off the code that writes or reads it:
   of their matrices (pytorch3d's order), and R turns about the origin, not the root joint.
 - `plain`: any dictionary of such tracks by the usual names, turns as rotation vectors.
 
+`ALIASES` are further names of these: a layout is often known by another tool that keeps it.
+
 All of them look along +Z with Y up at rest, in metres and radians, the left eye first. That the
 first eyelid is the subject's left one too is taken from its name, `l_eyelid`.
 """
@@ -28,11 +30,19 @@ import numpy as np
 from jaxtyping import Float
 from numpy.typing import NDArray
 
-__all__ = ["EXPRESSION_NAMES", "LAYOUTS", "FlameTracks", "find_layout", "tracks_from_arrays"]
+__all__ = [
+    "ALIASES",
+    "EXPRESSION_NAMES",
+    "LAYOUTS",
+    "FlameTracks",
+    "find_layout",
+    "tracks_from_arrays",
+]
 
 Array = NDArray[np.float64]
 Found = Mapping[str, NDArray[np.generic]]
 
+ALIASES = {"vhap": "gaussian_avatars", "emoca": "deca", "flexavatar": "pixel3dmm"}
 MAX_COMPONENTS = 1000
 _LOGGER = logging.getLogger(__name__)
 
@@ -163,12 +173,13 @@ def find_layout(arrays: Found, name: str | None = None) -> str:
 
     Args:
         arrays: By name.
-        name: The one they are said to follow; found out if None.
+        name: The one they are said to follow, or its alias; found out if None.
 
     Raises:
         ValueError: If they fit none, or more than one of the tools' layouts.
     """
     if name is not None:
+        name = ALIASES.get(name, name)
         known = [*LAYOUTS, "plain"]
         if name not in known:
             raise ValueError(f"a layout is one of {', '.join(known)}, got {name!r}")

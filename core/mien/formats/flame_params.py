@@ -6,7 +6,7 @@ the model itself, so all functions take the FLAME head (`Head.load("FLAME2023.pk
 
 import zipfile
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,20 +19,22 @@ from torch import Tensor
 from mien.arkit import EXPR_NAMES
 from mien.files import read_npz, whole_file
 from mien.fit import FitResult
-from mien.formats.flame_layouts import EXPRESSION_NAMES, FlameTracks, tracks_from_arrays
+from mien.formats.flame_layouts import (
+    ALIASES,
+    EXPRESSION_NAMES,
+    FlameTracks,
+    tracks_from_arrays,
+)
+from mien.formats.flame_writers import EYELIDS, WRITERS, root_shift
 from mien.head import Head
 from mien.motion import Motion
 from mien.retarget import points_of, retarget, retarget_points, with_fewer_components
-from mien.rotations import (
-    rot6d_to_rotmat,
-    rotmat_to_rot6d,
-    rotmat_to_rotvec,
-    rotvec_to_rotmat,
-)
+from mien.rotations import rot6d_to_rotmat, rotmat_to_rotvec
 
 __all__ = [
     "FlameTake",
     "WriteLayout",
+    "copy_flame_params",
     "fit_flame_params",
     "holds_flame_params",
     "load_flame_params",
@@ -40,7 +42,9 @@ __all__ = [
     "write_flame_params",
 ]
 
-WriteLayout = Literal["gaussian_avatars", "deca", "smirk", "pixel3dmm"]
+WriteLayout = Literal[
+    "gaussian_avatars", "vhap", "deca", "emoca", "smirk", "pixel3dmm", "flexavatar", "plain"
+]
 MAX_BYTES = 256 * 2**20
 DEFAULT_FPS = 25.0
 _LONGEST_REASON = 500  # letters: names in a file may be of any length
@@ -83,7 +87,7 @@ def load_flame_params(
         path: An archive of arrays; never unpickled.
         head: The FLAME model that they are for.
         fps: Frames a second; what the file says if None, else 25. Most tools do not store it.
-        layout: One of `LAYOUTS` or `plain`; found out by keys and shapes if None.
+        layout: As `write_flame_params` has it; found out by keys and shapes if None.
 
     Raises:
         ValueError: If the file is not of a known layout, is ambiguous, damaged or too large, or
@@ -147,6 +151,7 @@ def write_flame_params(
     layout: WriteLayout = "gaussian_avatars",
     num_expr: int | None = None,
     shape: Float[Tensor, " s"] | None = None,
+    eyelids: Float[Tensor, "t 2"] | None = None,
 ) -> FitResult | None:
     """Write a motion as FLAME parameters; the whole file or none.
 
@@ -154,33 +159,92 @@ def write_flame_params(
         path: `.npz`.
         motion: Of the default head, which is retargeted, or of this FLAME head.
         head: The FLAME model to write for.
-        layout: Whose names and shapes.
+        layout: Whose names and shapes: `gaussian_avatars` (or `vhap`), `deca` (`emoca`), `smirk`,
+            `pixel3dmm` (`flexavatar`), or `plain`, a dictionary of rotation vectors.
         num_expr: How many expression components to fit; if None, 50 for DECA and SMIRK, as they
             have, else all. A FLAME motion keeps its own.
         shape: Who the FLAME head is; the mean if None. A FLAME motion keeps its own.
+        eyelids: How far the left and right eye are closed beyond the motion, 0 to 1, for the
+            layouts that have such a track: SMIRK's, Pixel3DMM's and `plain`.
 
     Returns:
         What the retargeting found, with its errors; None if there was none to do.
 
     Raises:
-        ValueError: If the motion is of another head, or the layout is none of those known.
+        ValueError: If the motion is of another head, or the layout is none of those known or
+            has no place for `eyelids`.
         OSError: If the file cannot be written.
     """
     if Path(path).suffix.lower() != ".npz":
         raise ValueError(f"FLAME parameters are written to an .npz file, got {str(path)!r}.")
-    if layout not in _WRITERS:
-        raise ValueError(f"The layout must be one of {', '.join(_WRITERS)}, got {layout!r}.")
+    kind = ALIASES.get(layout, layout)
+    if kind not in WRITERS:
+        raise ValueError(f"The layout must be one of {', '.join(WRITERS)}, got {layout!r}.")
+    if eyelids is not None and kind not in EYELIDS:
+        raise ValueError(f"The layout {layout!r} has no eyelids, only {', '.join(EYELIDS)} have.")
     result = None
     if motion.head != head.name:
-        count = min(_NUM_EXPR.get(layout, head.num_expr), head.num_expr)
+        count = min(_NUM_EXPR.get(kind, head.num_expr), head.num_expr)
         use = with_fewer_components(head, count if num_expr is None else num_expr)
         result = retarget(motion, _default_for(motion), use, shape=shape)
         motion = result.motion
-    arrays = _WRITERS[layout](motion, head)
+    arrays = WRITERS[kind](motion, head)
+    if eyelids is not None:
+        arrays[EYELIDS[kind]] = eyelids
     with whole_file(path) as temporary:
         plain = {key: _float32(value) for key, value in arrays.items()}
         np.savez_compressed(temporary, fps=np.float64(motion.fps), **plain)  # type: ignore[arg-type]
     return result
+
+
+def copy_flame_params(
+    path: str | Path,
+    target: str | Path,
+    head: Head,
+    *,
+    layout: WriteLayout = "gaussian_avatars",
+    fps: float | None = None,
+) -> None:
+    """Write a file of FLAME parameters in another layout; its own is found out.
+
+    Parameters stay as they are, but where lids are closed beyond FLAME's expression and the other
+    layout has no place for that: there the expression is fitted anew, so that blinks stay.
+
+    Args:
+        path: See `load_flame_params`.
+        target: `.npz`; the whole file or none.
+        head: The FLAME model that both are for.
+        layout: See `write_flame_params`.
+        fps: Frames a second of what is written; those of the file if None.
+
+    Raises:
+        ValueError: As `load_flame_params` and `write_flame_params` do.
+        OSError: If the file cannot be written.
+    """
+    take = load_flame_params(path, head)
+    take = take if fps is None else _resampled(take, fps)
+    motion, eyelids = take.motion, take.eyelids
+    if eyelids is not None and ALIASES.get(layout, layout) not in EYELIDS:
+        if bool(eyelids.any()):
+            points = points_of(motion, head) + _closed_lids(eyelids).to(motion.expr)
+            fitted = retarget_points(motion, points, head, head, shape=motion.shape)
+            motion = fitted.motion.replace(
+                neck_pose=motion.neck_pose,
+                global_pose=motion.global_pose,
+                translation=motion.translation,
+            )
+        eyelids = None
+    write_flame_params(target, motion, head, layout=layout, eyelids=eyelids)
+
+
+def _resampled(take: FlameTake, fps: float) -> FlameTake:
+    """The same at another frame rate; eyelids go along with the expression."""
+    motion, eyelids = take.motion, take.eyelids
+    if eyelids is None:
+        return replace(take, motion=motion.resample(fps))
+    joined = motion.replace(expr=torch.cat([motion.expr, eyelids], 1)).resample(fps)
+    motion = joined.replace(expr=joined.expr[:, : motion.num_expr])
+    return replace(take, motion=motion, eyelids=joined.expr[:, motion.num_expr :])
 
 
 def _take(tracks: FlameTracks, head: Head, fps: float | None) -> FlameTake:
@@ -200,7 +264,7 @@ def _take(tracks: FlameTracks, head: Head, fps: float | None) -> FlameTake:
     shift = still if tracks.translation is None else _tensor(tracks.translation, like)
     rotation = turns.get("rotation", still)
     if is_rows:
-        shift = shift + _root_shift(rotation, head, shape, expr)
+        shift = shift + root_shift(rotation, head, shape, expr)
     motion = Motion(
         fps=fps or tracks.fps or DEFAULT_FPS,
         expr=expr,
@@ -231,23 +295,12 @@ def _closed_lids(eyelids: Tensor) -> Tensor:
     return points_of(rest.replace(expr=expr), head)
 
 
-def _root_shift(rotation: Tensor, head: Head, shape: Tensor | None, expr: Tensor) -> Tensor:
-    """How far a turn about the origin takes the root joint, `[T, 3]`."""
-    root = head.joints(shape, expr)[:, 0]
-    return (rotvec_to_rotmat(rotation) @ root[..., None])[..., 0] - root
-
-
 def _rotvecs_from_rows(rows: Tensor) -> Tensor:
     """Rotation vectors of matrices given by their first two rows, `[T, 6 J]` to `[T, 3 J]`."""
     rows = rows.reshape(len(rows), -1, 6)
     if bool((torch.linalg.cross(rows[..., :3], rows[..., 3:]).norm(dim=-1) < 1e-6).any()):
         raise ValueError("a turn's two rows are zero or parallel")
     return rotmat_to_rotvec(rot6d_to_rotmat(rows).mT).flatten(1)
-
-
-def _rows_from_rotvecs(rotvecs: Tensor) -> Tensor:
-    rotmats = rotvec_to_rotmat(rotvecs.reshape(len(rotvecs), -1, 3))
-    return rotmat_to_rot6d(rotmats.mT).flatten(1)
 
 
 def _default_for(motion: Motion) -> Head:
@@ -258,69 +311,6 @@ def _default_for(motion: Motion) -> Head:
             "FLAME head itself."
         )
     return head
-
-
-def _gaussian_avatars(motion: Motion, head: Head) -> dict[str, Tensor]:
-    still = motion.expr.new_zeros(motion.num_frames, 1, 3)
-    return {
-        "expr": motion.expr,
-        "rotation": motion.global_pose,
-        "neck_pose": motion.neck_pose,
-        "jaw_pose": motion.jaw_pose,
-        "eyes_pose": motion.eye_pose,
-        "translation": motion.translation,
-        "shape": _shape(motion, head),
-        "static_offset": motion.expr.new_zeros(1, head.num_vertices, 3),
-        "dynamic_offset": still,  # GaussianAvatars asks for one; it adds to every vertex
-    }
-
-
-def _deca(motion: Motion, head: Head) -> dict[str, Tensor]:
-    """DECA knows no neck, gaze nor place: the skull's turn becomes that of everything."""
-    turn = rotmat_to_rotvec(motion.head_rotmat())
-    return {
-        "exp": motion.expr,
-        "pose": torch.cat([turn, motion.jaw_pose], 1),
-        "shape": _shape(motion, head).expand(motion.num_frames, -1),
-    }
-
-
-def _smirk(motion: Motion, head: Head) -> dict[str, Tensor]:
-    return {
-        "expression_params": motion.expr,
-        "pose_params": motion.global_pose,
-        "neck_pose_params": motion.neck_pose,
-        "jaw_params": motion.jaw_pose,
-        "eye_pose_params": motion.eye_pose,
-        "eyelid_params": motion.expr.new_zeros(motion.num_frames, 2),
-        "shape_params": _shape(motion, head).expand(motion.num_frames, -1),
-    }
-
-
-def _pixel3dmm(motion: Motion, head: Head) -> dict[str, Tensor]:
-    shift = _root_shift(motion.global_pose, head, motion.shape, motion.expr)
-    return {
-        "exp": motion.expr,
-        "jaw": _rows_from_rotvecs(motion.jaw_pose),
-        "neck": _rows_from_rotvecs(motion.neck_pose),
-        "eyes": _rows_from_rotvecs(motion.eye_pose),
-        "eyelids": motion.expr.new_zeros(motion.num_frames, 2),
-        "R": _rows_from_rotvecs(motion.global_pose),
-        "t": motion.translation - shift,
-        "shape": _shape(motion, head)[None],
-    }
-
-
-_WRITERS = {
-    "gaussian_avatars": _gaussian_avatars,
-    "deca": _deca,
-    "smirk": _smirk,
-    "pixel3dmm": _pixel3dmm,
-}
-
-
-def _shape(motion: Motion, head: Head) -> Tensor:
-    return motion.expr.new_zeros(head.num_shape) if motion.shape is None else motion.shape
 
 
 def _tensor(array: NDArray[np.float64], like: Tensor) -> Tensor:
