@@ -6,9 +6,10 @@ from numpy import ndarray
 
 from mien.arkit import ARKIT_NAMES, CHANNEL_NAMES
 from mien.data_synth.babble import babble
-from mien.data_synth.lexicon import Lexicon, Side
+from mien.data_synth.lexicon import TRACKS, Lexicon, Side
 from mien.data_synth.performance import Action, Performance, sample_performance, shaped_action
 from mien.data_synth.performer import minimum_jerk, perform, perform_motion
+from mien.data_synth.speech import speak
 
 SEEDS = range(6)
 
@@ -146,3 +147,16 @@ def test_babble_is_in_range_moves_and_repeats(seed: int) -> None:
 def test_babble_moves_about_as_much_as_a_live_take() -> None:
     steps = [np.abs(np.diff(babble(s, 4.0), axis=0))[:, : len(ARKIT_NAMES)] for s in range(60)]
     assert 0.005 < float(np.mean([s.mean() for s in steps])) < 0.02
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_talk_moves_the_mouth_and_nothing_else(seed: int) -> None:
+    times = np.arange(200) / 25.0
+    tracks = np.zeros((len(TRACKS), 200))
+    speak(tracks, times, np.random.default_rng(seed))
+    moves = np.abs(np.diff(tracks, axis=1)).max(1)
+    moving = {name for name, size in zip(TRACKS, moves, strict=True) if size > 1e-6}
+    assert {"jawOpen", "mouthFunnel", "mouthLowerDownLeft"} <= moving
+    assert all(name.startswith(("jaw", "mouth", "tongue")) for name in moving)
+    assert tracks.min() >= 0 and tracks.max() <= 1
+    assert moves.max() < 0.6  # a frame: the quickest step of a live take

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file
 from tests.llm.llm_world import FakeWords, make_codec, make_mixture
 
 from mien.llm import train
@@ -15,6 +16,8 @@ from mien.llm.saving import write_card
 from mien.llm.stage import Schedule
 from mien.llm.storage import add_lora, merged_state
 from mien.llm.train import Trainer, TrainLlmConfig, new_model
+from mien.llm.vocabulary import Vocabulary
+from mien.llm.warm_start import begin_from, check_start
 
 QUICK = Schedule(6, learning_rate=3e-3, warmup=2, checkpoint_every=3)
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -139,3 +142,45 @@ def test_a_base_that_is_not_there_is_refused(tmp_path: Path) -> None:
 def test_sizes_that_teach_nothing_are_refused() -> None:
     with pytest.raises(ValueError, match="`clip_batch` must be at least 1, got 0"):
         TrainLlmConfig(clip_batch=0)
+
+
+def test_training_goes_on_from_an_earlier_model_though_the_lexicon_changed(
+    trained: Trained, tmp_path: Path
+) -> None:
+    start = trained[0] / "out"
+    old = Vocabulary.load(start / "vocabulary.json")
+    names, sides = list(old.entries), list(old.entry_sides)
+    vocabulary = replace(old, entries=("new", *names[::-1]), entry_sides=(("both",), *sides[::-1]))
+    model = new_model(vocabulary, FakeWords.width, 5)
+    fresh = model.tokens.clone()
+    begin_from(model, vocabulary, start)
+    saved = load_file(start / "base/model.safetensors")["model.embed_tokens.weight"].float()
+    for name in names:
+        torch.testing.assert_close(
+            model.tokens[vocabulary.entry(name)], saved[old.entry(name)], rtol=0, atol=0
+        )
+    assert torch.equal(model.tokens[vocabulary.entry("new")], fresh[vocabulary.entry("new")])
+    motion = model.tokens[vocabulary.motion_start :]
+    assert torch.equal(motion, saved[old.motion_start :])
+    assert model.prefix.sentence is not None
+    reader = load_file(start / "prefix.safetensors")["sentence.entries"].float()
+    assert torch.equal(model.prefix.sentence.entries[1:].flip(0), reader)
+
+
+def test_stages_of_no_steps_are_left_out(trained: Trained, tmp_path: Path) -> None:
+    start = trained[0] / "out"
+    trainer = _trainer(tmp_path)
+    none = Schedule(0)
+    config = replace(trainer.config, start=start, naming=none, text=none)
+    losses = replace(trainer, config=config).train_all()
+    assert not losses["naming"] and not losses["text"] and len(losses["mixed"]) == QUICK.steps
+
+
+def test_a_start_must_be_a_built_in_model(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="found no card"):
+        check_start(tmp_path)
+    (tmp_path / "card.json").write_text('{"base": "somebody/else"}')
+    with pytest.raises(ValueError, match="built-in base"):
+        check_start(tmp_path)
+    with pytest.raises(ValueError, match="cannot go with"):
+        TrainLlmConfig(start=tmp_path, base="x")

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from mien.tokenizer.parts import Part, PartQuantizer, part_columns, unit_columns
+from mien.tokenizer.parts import Part, PartQuantizer, _settle, part_columns, unit_columns
 
 PARTS = (
     Part("mouth", ("lips",), ("mouth",), 16, 8, 4, 1.0),
@@ -125,3 +125,28 @@ def test_columns_of_coefficients_go_by_their_names() -> None:
     mouth, lids, head = unit_columns(PARTS, ("eyeBlinkLeft", "mouthClose", "browDownLeft"))
     assert (mouth.tolist(), lids.tolist()) == ([1], [0])
     assert head.tolist() == list(range(3 + 9, 3 + 15))
+
+
+def test_moved_codes_fit_what_is_new_and_keep_their_meaning(quantizer: PartQuantizer) -> None:
+    torch.manual_seed(3)
+    new = torch.randn(600, WIDTH) * 1.6 + 0.4
+    neutral = torch.zeros(WIDTH)
+    before = [coarse.clone() for coarse, _ in quantizer._codebooks()]
+    quantizer.move(new, neutral)
+    for part, (old, rows) in enumerate(zip(before, quantizer._split(new), strict=True)):
+        coarse = quantizer._codebooks()[part][0]
+        errors = [
+            torch.cdist(rows, codes).min(-1).values.square().mean() for codes in (old, coarse)
+        ]
+        assert errors[1] < 0.9 * errors[0]
+        nearest = torch.cdist(coarse, old).argmin(-1)
+        assert (nearest == torch.arange(len(old))).float().mean() >= 0.5
+        still = quantizer._split(neutral)[part]
+        assert torch.cdist(still[None], coarse).argmin() == quantizer.rest[part]
+
+
+def test_a_code_that_nothing_is_near_goes_where_it_is_needed() -> None:
+    torch.manual_seed(4)
+    rows = torch.cat([torch.randn(200, 2) * 0.1, torch.randn(200, 2) * 0.1 + 5])
+    codes = _settle(torch.tensor([[0.0, 0.0], [-40.0, -40.0]]), rows)
+    assert torch.cdist(rows, codes).min(-1).values.max() < 1.0

@@ -139,3 +139,17 @@ def test_refining_refuses_other_sizes(
     refining = dataclasses.replace(training, tokenizer=other, refine=training.out)
     with pytest.raises(ValueError, match="was trained with"):
         train_tokenizer(refining, clips, clips[:1], space)
+
+
+def test_codes_may_move_before_refining(
+    training: TrainTokenizerConfig, clips: list[Curves], space: FaceSpace, tmp_path: Path
+) -> None:
+    first, _ = train_tokenizer(training, clips, clips[:1], space)
+    moving = dataclasses.replace(
+        training, out=tmp_path / "moved", refine=training.out, move_codes=True
+    )
+    second, _ = train_tokenizer(moving, [clip * 0.5 for clip in clips], clips[:1], space)
+    before, after = first.codec.state_dict(), second.codec.state_dict()
+    assert torch.equal(before["feature_basis"], after["feature_basis"])
+    books = [name for name in before if name.endswith("embed")]
+    assert books and not any(torch.equal(before[name], after[name]) for name in books)

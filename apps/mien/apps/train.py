@@ -43,6 +43,12 @@ class TrainTokenizer:
     """Windows of 64 frames a step."""
     babble: int = 3000
     """Clips of free, speech-like motion to learn from beside the corpus."""
+    refine: Annotated[Path | None, tyro.conf.arg(metavar="FOLDER")] = None
+    """A trained tokenizer of the same sizes whose decoder learns on; its tokens stay."""
+    move_codes: bool = False
+    """With --refine: its codes first move to what the clips show, each from where it was."""
+    clips: int | None = None
+    """How many clips of the corpus to learn from; all where not given."""
     seed: int = 0
     """Of weights, windows and disturbances."""
     resume: bool = True
@@ -56,11 +62,12 @@ class TrainTokenizer:
             check_corpus(self.data)
             check_seed(self.seed)
             check_device(self.device)
-            for name, least in (("steps", 1), ("windows", 1), ("babble", 0)):
-                if getattr(self, name) < least:
-                    raise ValueError(
-                        f"`{name}` must be at least {least}, got {getattr(self, name)}."
-                    )
+            for name, least in (("steps", 1), ("windows", 1), ("babble", 0), ("clips", 1)):
+                value = getattr(self, name)
+                if value is not None and value < least:
+                    raise ValueError(f"`{name}` must be at least {least}, got {value}.")
+            if self.move_codes and self.refine is None:
+                raise ValueError("`--move-codes` needs `--refine FOLDER`, got none.")
             check_folder(self.out)
         say(str(self))
         from mien.data_synth.babble import babble
@@ -80,11 +87,13 @@ class TrainTokenizer:
                 windows=self.windows,
                 unquantized_steps=self.steps // 10,
                 seed=self.seed,
+                refine=self.refine,
+                move_codes=self.move_codes,
                 resume=self.resume,
                 cpu=self.device == "cpu",
             )
             train, test = (_curves(self.data, split) for split in ("train", "test"))
-            test = test[:HELD_OUT_CLIPS]
+            test, train = test[:HELD_OUT_CLIPS], train[: self.clips]
             train += [babble(number, BABBLE_SECONDS) for number in range(self.babble)]
         _, figures = train_tokenizer(config, train, test, command=_command())
         for name, value in figures.as_dict().items():
@@ -135,13 +144,16 @@ class TrainLanguageModel:
     """A motion tokenizer; the shipped one where not given."""
     base: str | None = None
     """Another causal language model: a folder or a hub id."""
+    start: Annotated[Path | None, tyro.conf.arg(metavar="FOLDER")] = None
+    """A language model that this command made before, to go on from; its reader and its text
+    tokenizer stay where --naming-steps and --text-steps are 0."""
     naming_steps: int = 5000
     """Steps of the sentence reader, which comes first."""
-    text_steps: int = 1600
+    text_steps: int = 2200
     """Steps on texts alone (built-in base only)."""
-    mixed_steps: int = 2300
+    mixed_steps: int = 3000
     """Steps on texts and motion (built-in base only)."""
-    adapter_steps: int = 500
+    adapter_steps: int = 1000
     """Steps of each adapter."""
     precision: Literal["fp32", "bf16"] = "fp32"
     """Of products of matrices; bf16 needs a processor with bf16 instructions."""
@@ -154,8 +166,11 @@ class TrainLanguageModel:
             check_corpus(self.data)
             check_seed(self.seed)
             for name in ("naming_steps", "text_steps", "mixed_steps", "adapter_steps"):
-                if getattr(self, name) < 1:
-                    raise ValueError(f"`{name}` must be at least 1, got {getattr(self, name)}.")
+                least = 0 if self.start is not None and name != "adapter_steps" else 1
+                if getattr(self, name) < least:
+                    raise ValueError(
+                        f"`{name}` must be at least {least}, got {getattr(self, name)}."
+                    )
             check_folder(self.out)
         say(str(self))
         from mien.llm.train import TrainLlmConfig, train_llm
@@ -166,6 +181,7 @@ class TrainLanguageModel:
             out=self.out,
             tokenizer=self.tokenizer,
             base=self.base,
+            start=self.start,
             naming=replace(usual.naming, steps=self.naming_steps),
             text=replace(usual.text, steps=self.text_steps),
             mixed=replace(usual.mixed, steps=self.mixed_steps),

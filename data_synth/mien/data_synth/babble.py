@@ -11,8 +11,10 @@ from numpy import ndarray
 from mien.data_synth.idle import add_idle
 from mien.data_synth.lexicon import TRACKS
 from mien.data_synth.performer import TRACK, minimum_jerk, to_curves
+from mien.data_synth.speech import speak
 from mien.data_synth.style import Style
 
+_TALKS = 0.5  # share of clips in which the mouth says something
 _SPEECH = ("jaw", "mouth")
 _SIGNED_SIZE = {
     "headYaw": 0.35,
@@ -42,12 +44,16 @@ def babble(seed: int, seconds: float, fps: float = 25.0) -> Float[ndarray, "t 61
     times = np.arange(max(1, round(seconds * fps))) / fps
     tracks = np.zeros((len(TRACKS), len(times)))
     busy = rng.beta(0.8, 1.2) * 1.6  # some clips are nearly still, some never rest
+    talks = rng.random() < _TALKS
     for stem in _stems():
+        mien = busy * (0.25 if talks and stem.startswith(_SPEECH) else 1.0)
         for track, gain in _pair(stem, rng):
-            tracks[track] = gain * _pulses(stem, times, busy, rng)
+            tracks[track] = gain * _pulses(stem, times, mien, rng)
     _join_sides(tracks, rng)
     jaw = tracks[TRACK["jawOpen"]]
     tracks[TRACK["mouthClose"]] = jaw * rng.uniform(0.1, 1.0) * (rng.random() < 0.7)
+    if talks:
+        speak(tracks, times, rng)
     add_idle(tracks, times, style, rng, np.ones(len(times)), np.ones(len(times)))
     return to_curves(tracks)
 

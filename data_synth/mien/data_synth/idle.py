@@ -11,10 +11,24 @@ _I = {name: i for i, name in enumerate(TRACKS)}
 _LIDS = [_I["eyeBlinkLeft"], _I["eyeBlinkRight"]]
 _WIDE = [_I["eyeWideLeft"], _I["eyeWideRight"]]
 _HEAD = [_I["headYaw"], _I["headPitch"], _I["headRoll"]]
+_GAZE = [_I["gazeYaw"], _I["gazePitch"]]
 _LEFTS = [_I[t] for t in TRACKS if t.endswith("Left")]
 _RIGHTS = [_I[TRACKS[i].removesuffix("Left") + "Right"] for i in _LEFTS]
 _SWAY = np.array([0.016, 0.011, 0.009])  # radians, yaw pitch roll; a seated, attentive head
-_JITTER = 0.02  # of an active unit; a quiet unit of a live capture moves by about 0.002 a frame
+_JITTER = 0.04  # of an active unit; a quiet unit of a live capture moves by about 0.002 a frame
+_STIRS_HZ = 1.4  # small movements without a meaning; live captures start several units a second
+_STIRS: tuple[dict[str, float], ...] = (
+    {"mouthPress": 1.0, "mouthRollLower": 0.5},
+    {"mouthSmile": 1.0, "cheekSquint": 0.5},
+    {"browInnerUp": 1.0, "browOuterUp": 0.7},
+    {"browDown": 1.0, "eyeSquint": 0.5},
+    {"mouthStretch": 0.7, "mouthDimple": 1.0},
+    {"jawOpen": 1.0, "mouthLowerDown": 0.6},
+    {"mouthShrugLower": 1.0, "mouthFrown": 0.5},
+    {"mouthRollUpper": 0.7, "mouthRollLower": 1.0},
+    {"noseSneer": 0.7, "mouthUpperUp": 0.5},
+    {"mouthPucker": 1.0, "mouthFunnel": 0.4},
+)
 
 
 def add_idle(
@@ -39,6 +53,7 @@ def add_idle(
     _add_lid_follow(tracks)
     _add_blinks(tracks, times, style, rng, blink_rate)
     _add_head(tracks, times, style, rng)
+    _add_stirs(tracks, times, style, rng)
     _add_jitter(tracks, style, rng)
 
 
@@ -46,8 +61,8 @@ def _add_saccades(
     tracks: ndarray, times: ndarray, style: Style, rng: np.random.Generator, share: ndarray
 ) -> None:
     """Small jumps of the gaze around its aim, each done within two or three frames."""
-    count = 2 + int(times[-1] * 4)
-    waits = rng.gamma(2.0, 0.42 / style.alertness, count)
+    count = 2 + int(times[-1] * 8)
+    waits = rng.gamma(2.0, 0.22 / style.alertness, count)
     starts = np.cumsum(waits)
     jumps = rng.normal(0, (0.055, 0.035), (count, 2))
     move = np.clip((times[None] - starts[:, None]) / 0.07, 0, 1)
@@ -83,7 +98,7 @@ def _add_blinks(
 
 
 def _blink(tracks: ndarray, times: ndarray, start: float, rng: np.random.Generator) -> None:
-    close, hold, reopen = rng.uniform(0.08, 0.12), rng.uniform(0.01, 0.05), rng.uniform(0.16, 0.3)
+    close, hold, reopen = rng.uniform(0.065, 0.09), rng.uniform(0, 0.02), rng.uniform(0.1, 0.18)
     t = times - start
     down = _ease(t / close) * (1 - _ease((t - close - hold) / reopen))
     depth = rng.uniform(0.85, 1.0)
@@ -122,6 +137,21 @@ def _lowpass(x: ndarray, times: ndarray) -> ndarray:
     return np.asarray((total[width:] - total[:-width]) / width)
 
 
+def _add_stirs(tracks: ndarray, times: ndarray, style: Style, rng: np.random.Generator) -> None:
+    """Faint, short movements of the lips, brows and jaw that say nothing."""
+    count = rng.poisson(_STIRS_HZ * style.looseness * (times[-1] + 1))
+    for start in rng.uniform(-0.5, times[-1], count):
+        rise, hold, fall = rng.uniform(0.12, 0.35), rng.gamma(1.0, 0.35), rng.uniform(0.2, 0.6)
+        t = times - start
+        pulse = _ease(t / rise) * (1 - _ease((t - rise - hold) / fall))
+        size, skew = rng.gamma(2.0, 0.035), rng.uniform(-0.35, 0.35)
+        for stem, share in _STIRS[rng.integers(len(_STIRS))].items():
+            for side, skewed in (("", 1.0), ("Left", 1 + skew), ("Right", 1 - skew)):
+                if stem + side in _I:
+                    unit = tracks[_I[stem + side]]
+                    unit += size * share * skewed * pulse * (1 - unit.clip(0, 1))
+
+
 def _add_jitter(tracks: ndarray, style: Style, rng: np.random.Generator) -> None:
     """Noise that falls with frequency, on units and head, stronger where the face is active."""
     frames = tracks.shape[1]
@@ -138,3 +168,4 @@ def _add_jitter(tracks: ndarray, style: Style, rng: np.random.Generator) -> None
     rest = style.rest[units, None]
     tracks[units] += (rest + noise[units] * (0.3 * rest + _JITTER * active)) * (1 - active)
     tracks[_HEAD] += 0.0012 * style.looseness * noise[_HEAD]
+    tracks[_GAZE] += 0.008 * noise[_GAZE]

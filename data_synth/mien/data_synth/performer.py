@@ -197,8 +197,8 @@ def _speech(x: ndarray, track: str, rng: np.random.Generator) -> ndarray:
 
 
 def blink_pulse(t: Float[ndarray, "*t"]) -> Float[ndarray, "*t"]:
-    """Closure `t` seconds after a blink begins: shut within 0.1 s, open again by 0.34 s."""
-    return np.asarray(minimum_jerk(t / 0.10) * (1 - minimum_jerk((t - 0.12) / 0.22)))
+    """Closure `t` seconds after a blink begins: shut within 0.07 s, open again by 0.23 s."""
+    return np.asarray(minimum_jerk(t / 0.07) * (1 - minimum_jerk((t - 0.08) / 0.15)))
 
 
 def _walk(entry: Entry, action: Action, times: ndarray) -> ndarray:

@@ -84,6 +84,7 @@ def _rest(rng: np.random.Generator) -> ndarray:
 
 
 _NEVER_AT_REST = (
-    *("head", "gaze", "cross", "jaw", "tongue", "eyeWide", "eyeLook", "cheekPuff"),
+    *("head", "gaze", "cross", "tongue", "eyeWide", "eyeLook", "cheekPuff"),
+    *("jawSide", "jawLeft", "jawRight", "jawForward"),
     *("mouthSide", "mouthClose", "mouthLeft", "mouthRight", "mouthFunnel"),
 )

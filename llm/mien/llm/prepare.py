@@ -1,5 +1,6 @@
 """From the corpus to what training draws from: vocabulary, words and motion codes."""
 
+import itertools
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from functools import partial
@@ -161,7 +162,7 @@ def prepare_codes(
         path = folder / name / "codes.npz"
         if not path.is_file():
             path.parent.mkdir(parents=True, exist_ok=True)
-            save_codes({clip.index: encode_clip(tokenizer, clip) for clip in clips()}, path)
+            save_codes(encode_clips(tokenizer, clips()), path)
         report(name)
 
 
@@ -170,6 +171,23 @@ def read_codes(pieces: Pieces, folder: Path) -> dict[int, Int[ndarray, " t"]]:
     codes: dict[int, Int[ndarray, " t"]] = {}
     for name, _ in pieces:
         codes |= load_codes(folder / name / "codes.npz")
+    return codes
+
+
+@torch.inference_mode()
+def encode_clips(
+    tokenizer: MotionTokenizer, clips: Iterable[Clip], batch: int = 64
+) -> dict[int, Int[ndarray, " t"]]:
+    """Motion codes of clips by their numbers; together where no token looks ahead."""
+    if tokenizer.encoder_look_ahead:
+        return {clip.index: encode_clip(tokenizer, clip) for clip in clips}
+    codes: dict[int, Int[ndarray, " t"]] = {}
+    rest = iter(clips)
+    while group := list(itertools.islice(rest, batch)):
+        features = [tokenizer.features(motion_from_curves(c.curves, FPS)) for c in group]
+        tokens = tokenizer.encode(torch.nn.utils.rnn.pad_sequence(features, batch_first=True))
+        for clip, each, row in zip(group, features, tokens, strict=True):
+            codes[clip.index] = row[: len(each)].numpy()
     return codes
 
 

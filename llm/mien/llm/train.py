@@ -45,6 +45,7 @@ from mien.llm.stage import (
 from mien.llm.storage import DIRECTIONS, Direction
 from mien.llm.text_codec import TextCodec
 from mien.llm.vocabulary import Vocabulary
+from mien.llm.warm_start import begin_from, check_start
 from mien.llm.workers import my_part, once, share
 from mien.tokenizer import MotionTokenizer
 
@@ -58,7 +59,7 @@ MIXED_SHARES: Mapping[Task, float] = {
     "motion_to_text": 0.25,
 }
 ADAPTER_SHARES: Mapping[Direction, Mapping[Task, float]] = {
-    "text_to_motion": {"text_to_plan": 0.75, "text_to_motion": 0.25},
+    "text_to_motion": {"text_to_plan": 0.6, "text_to_motion": 0.4},
     "motion_to_text": {"plan_to_text": 0.3, "motion_to_text": 0.7},
 }
 
@@ -73,6 +74,8 @@ class TrainLlmConfig:
         tokenizer: Folder of the motion tokenizer; None takes the shipped one.
         base: Folder or hub id of a causal language model to adapt; None pretrains the built-in
             one.
+        start: Folder that an earlier training of the built-in base wrote, to go on from; its text
+            tokenizer stays. Stages of 0 steps are left out.
         texts: Texts to learn from of each clip, up to 4.
         drills: Single actions to learn from beside the corpus.
         free_prompts: Prompts in free wording to draw.
@@ -96,6 +99,7 @@ class TrainLlmConfig:
     out: Path = Path("runs/llm")
     tokenizer: Path | None = None
     base: str | None = None
+    start: Path | None = None
     texts: int = 4
     drills: int = 14_100
     free_prompts: int = 100_000
@@ -107,9 +111,9 @@ class TrainLlmConfig:
     naming_variation: Variation = field(
         default_factory=lambda: Variation(word_noise=0.5, hide_static=0.5, drop_word=0.0)
     )
-    text: Schedule = field(default_factory=lambda: Schedule(1600, 4e-3, rule="muon"))
-    mixed: Schedule = field(default_factory=lambda: Schedule(2300, 3e-3, rule="muon", final=0.02))
-    adapter: Schedule = field(default_factory=lambda: Schedule(500, 5e-4, warmup=30, final=0.02))
+    text: Schedule = field(default_factory=lambda: Schedule(2200, 4e-3, rule="muon"))
+    mixed: Schedule = field(default_factory=lambda: Schedule(3000, 3e-3, rule="muon", final=0.02))
+    adapter: Schedule = field(default_factory=lambda: Schedule(1000, 5e-4, warmup=30, final=0.02))
     rank: int = 16
     variation: Variation = field(default_factory=Variation)
     text_batch: int = 64
@@ -122,6 +126,8 @@ class TrainLlmConfig:
         for name in ("texts", "rank", "text_batch", "clip_batch"):
             if getattr(self, name) < 1:
                 raise ValueError(f"`{name}` must be at least 1, got {getattr(self, name)}.")
+        if self.start is not None and self.base is not None:
+            raise ValueError("`start` goes on from a built-in base; it cannot go with `base`.")
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,6 +156,8 @@ class Trainer:
         """Pretrain the built-in base, then train one adapter after the other; save all."""
         out, foreign = self.config.out, self.config.base
         model = new_model(self.vocabulary, self.word_width, self.config.seed, foreign)
+        if self.config.start is not None:
+            begin_from(model, self.vocabulary, self.config.start)
         losses = {"naming": self.teach_naming(model)}
         if foreign is None:
             losses |= self.pretrain(model)
@@ -171,7 +179,8 @@ class Trainer:
         mixture = NamingMixture(vocabulary, self.texts, batch, config.naming_variation)
         losses = self._run("naming", task, mixture, config.naming)
         reader.requires_grad_(False)
-        begin_entries(model, reader.entries, vocabulary)
+        if config.start is None:
+            begin_entries(model, reader.entries, vocabulary)
         return losses
 
     def pretrain(self, model: PrefixedModel) -> dict[str, list[float]]:
@@ -214,6 +223,8 @@ class Trainer:
             load_trainable(model, load_file(done))
             found: list[float] = json.loads((folder / "losses.json").read_text())
             return found
+        if not schedule.steps:
+            return []
         seed = self.config.seed + 1000 * len(stage)
         losses = train_stage(
             model,
@@ -280,8 +291,11 @@ def train_llm(
         command: What started this, for the card.
 
     Raises:
-        ValueError: If there is no corpus, or the base has no fast tokenizer.
+        ValueError: If there is no corpus, or the base has no fast tokenizer, or there is nothing
+            to start from.
     """
+    if config.start is not None:
+        check_start(config.start)
     corpus = CorpusPieces(config.corpus)
     clip_pieces = [*corpus.pieces(), *DrillPieces(config.drills, config.seed).pieces()]
     tokenizer = MotionTokenizer.load(config.tokenizer)
@@ -325,7 +339,11 @@ def _prepare_codec(config: TrainLlmConfig) -> None:
     """Learn the text tokenizer, which belongs to no piece."""
     path = config.out / "work/tokenizer.json"
     if config.base is None and not path.is_file():
-        train_codec(config.text_size, config.seed).save(path)
+        if config.start is not None:
+            codec = TextCodec.load(config.start / "tokenizer.json")
+        else:
+            codec = train_codec(config.text_size, config.seed)
+        codec.save(path)
 
 
 def _codec(config: TrainLlmConfig) -> tuple[TextCodec, int]:

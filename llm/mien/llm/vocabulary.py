@@ -5,6 +5,7 @@ Ours stand behind the text in blocks: controls, clocks, times, sides, levels, ph
 Ids are made as `block + index`, never through strings.
 """
 
+import itertools
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -90,6 +91,22 @@ class Vocabulary:
     def entry_start(self) -> int:
         """Id of the first lexicon entry."""
         return self._blocks["entry"]
+
+    @cached_property
+    def row_names(self) -> tuple[tuple[str | int, ...], ...]:
+        """What each id stands for, so that rows of two vocabularies can be matched."""
+        blocks: dict[str, list[tuple[str | int, ...]]] = {
+            "control": [(name,) for name in CONTROLS],
+            "side": [(name,) for name in SIDES],
+            "level": [(name,) for name in self.levels],
+            "entry": [(name,) for name in self.entries],
+            "act": list(self._act_index),
+        }
+        names: list[tuple[str | int, ...]] = [("text", i) for i in range(self.num_text)]
+        order = sorted(self._blocks.items(), key=lambda block: block[1])
+        for (name, at), (_, stop) in itertools.pairwise(order):
+            names += [(name, *each) for each in blocks.get(name, [(i,) for i in range(stop - at)])]
+        return tuple(names)
 
     def control(self, name: str) -> int:
         """Id of a control token, one of `CONTROLS`."""

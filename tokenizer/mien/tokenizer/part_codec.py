@@ -87,6 +87,11 @@ class PartCodec(FrameDecoder):
         self.spread.copy_(latents.square().mean(0).sqrt().clamp_min(1e-3))
         self.quantizer.fit(latents, self.latents(neutral))
 
+    @torch.no_grad()
+    def move_codes(self, features: Float[Tensor, "n f"]) -> None:
+        """Move the codes to sample features; components stay, and what each code means."""
+        self.quantizer.move(self.latents(features), self.latents(self.feature_mean))
+
     def _equalization(self, latents: Float[Tensor, "n d"]) -> Float[Tensor, " d"]:
         """Give factors that raise the weak components of each part towards its first.
 

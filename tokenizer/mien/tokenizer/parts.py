@@ -131,6 +131,24 @@ class PartQuantizer(nn.Module):
             rest.append(torch.cdist(still[None], coarse).argmin())
         self.rest.copy_(torch.stack(rest))
 
+    @torch.no_grad()
+    def move(self, latents: Float[Tensor, "n d"], neutral: Float[Tensor, " d"]) -> None:
+        """Move every code to the middle of what it is nearest to: each keeps its meaning."""
+        rest = []
+        for part, rows in enumerate(self._split(latents)):
+            sample = _spread_sample(rows)
+            coarse = _settle(self._codes(part, False), sample)
+            self._set_book(part, False, coarse)
+            if self.parts[part].fine:
+                left = sample - coarse[torch.cdist(sample, coarse).argmin(-1)]
+                self._set_book(part, True, _settle(self._codes(part, True), left))
+            still = self._split(neutral)[part]
+            rest.append(torch.cdist(still[None], coarse).argmin())
+        self.rest.copy_(torch.stack(rest))
+
+    def _set_book(self, part: int, is_fine: bool, codes: Float[Tensor, "n d"]) -> None:
+        self._codes(part, is_fine).copy_(codes)
+
     def _fit_book(self, part: int, is_fine: bool, rows: Float[Tensor, "n d"]) -> Tensor:
         """Fit one codebook and give it."""
         book = self._book(part, is_fine)
@@ -308,6 +326,22 @@ def _spread_sample(rows: Float[Tensor, "n d"]) -> Float[Tensor, "n d"]:
     """Draw rows again, those far from the neutral face more often: rest is most of all frames."""
     size = rows.norm(dim=-1)
     return rows[torch.multinomial(size + size.mean(), len(rows), replacement=True)]
+
+
+def _settle(
+    codes: Float[Tensor, "n d"], rows: Float[Tensor, "m d"], rounds: int = 25, least: int = 3
+) -> Float[Tensor, "n d"]:
+    """Lloyd's rounds from given codes; one with fewer than `least` rows goes where error is."""
+    codes = codes.clone()
+    for _ in range(rounds):
+        error, nearest = torch.cdist(rows, codes).min(-1)
+        count = torch.bincount(nearest, minlength=len(codes))
+        mean = torch.zeros_like(codes).index_add_(0, nearest, rows) / count.clamp_min(1)[:, None]
+        codes = torch.where(count[:, None] > 0, mean, codes)
+        poor = (count < least).nonzero()[:, 0]
+        if len(poor):
+            codes[poor] = rows[torch.multinomial(error.square(), len(poor), replacement=True)]
+    return codes
 
 
 def part_columns(

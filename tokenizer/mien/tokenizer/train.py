@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from accelerate import Accelerator
 from accelerate.utils import set_seed
+from jaxtyping import Float
 from torch import Tensor, nn
 from tqdm import tqdm
 
@@ -47,6 +48,8 @@ class TrainTokenizerConfig:
         checkpoint_every: Steps between checkpoints; 0 for none.
         refine: Folder of a trained tokenizer of the same sizes: its encoder and codes stay as
             they are, so its tokens do; only the decoder trains.
+        move_codes: With `refine`: codes of parts first move to what the clips show, each from
+            where it was, so that it still means much the same.
         seed: Of weights, windows and disturbances.
         resume: Continue from the newest checkpoint in `out`, if there is one.
         progress: Show a progress bar.
@@ -65,6 +68,7 @@ class TrainTokenizerConfig:
     frozen_share: float = 0.12
     checkpoint_every: int = 200
     refine: Path | None = None
+    move_codes: bool = False
     seed: int = 0
     resume: bool = True
     progress: bool = True
@@ -133,11 +137,25 @@ def _fit_encoding(tokenizer: MotionTokenizer, batches: _Batches) -> None:
     codec = tokenizer.codec
     if isinstance(codec, PartCodec):
         neutral = features_of(frames_of(Motion.rest(1)), tokenizer.space, tokenizer.kind)
-        drawn = (batches.draw(i, stream=1) for i in range(40))
-        features = [features_of(x, tokenizer.space, tokenizer.kind).flatten(0, 1) for x in drawn]
-        codec.fit_codes(torch.cat(features), neutral[0].to(features[0]))
+        features = _sample_features(tokenizer, batches, 40)
+        codec.fit_codes(features, neutral[0].to(features))
     else:
         _fit_normalization(tokenizer, codec, batches)
+
+
+def _sample_features(
+    tokenizer: MotionTokenizer, batches: _Batches, count: int
+) -> Float[Tensor, "n f"]:
+    """Features of the frames of some batches."""
+    drawn = (batches.draw(i, stream=1) for i in range(count))
+    features = [features_of(x, tokenizer.space, tokenizer.kind).flatten(0, 1) for x in drawn]
+    return torch.cat(features)
+
+
+def _move_codes(tokenizer: MotionTokenizer, batches: _Batches) -> None:
+    if not isinstance(tokenizer.codec, PartCodec):
+        raise ValueError("`move_codes` needs a tokenizer with codebooks of parts.")
+    tokenizer.codec.move_codes(_sample_features(tokenizer, batches, 100))
 
 
 def _fit_normalization(
@@ -245,6 +263,8 @@ def _optimize(
         accelerator.load_state(str(newest))
     elif config.refine is None:
         _fit_encoding(tokenizer, batches)
+    elif config.move_codes:
+        _move_codes(tokenizer, batches)
     tokenizer.train()
     if config.refine is not None or isinstance(tokenizer.codec, PartCodec):
         tokenizer.codec.encoding_half().eval()
