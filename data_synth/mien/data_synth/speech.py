@@ -66,7 +66,7 @@ def speak(
         for side, skewed in (("", 1.0), ("Left", 1 + skew), ("Right", 1 - skew)):
             if stem + side in TRACK:
                 unit = tracks[TRACK[stem + side]]
-                unit += skewed * mouth[:, column] * (1 - unit.clip(0, 1))
+                unit += np.minimum(skewed * mouth[:, column], 1) * (1 - unit.clip(0, 1))
 
 
 def _table(rng: np.random.Generator) -> Float[ndarray, "v u"]:
