@@ -27,6 +27,7 @@ __all__ = ["ENCODER_SIZES", "Encoded", "EncoderSize", "PhotoEncoder", "Sink", "p
 
 Sink = Literal["one", "many"]
 _NARROWEST = 24  # channels of maps at the full side, at the least
+_QUIET = 0.02  # standard deviation of queries and sinks: what photos say shall outweigh them
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,9 +97,11 @@ class PhotoEncoder(nn.Module):
         width, heads, depth = size.width, size.heads, size.depth
         self.backbone = backbone or BuiltInViT(size.photo_side, size.patch, width, depth, heads)
         self.entry = nn.Linear(self.backbone.width, width)
-        self.sinks = nn.Parameter(torch.randn(len(get_args(Sink)), width)) if sinks else None
+        self.sinks = (
+            nn.Parameter(_QUIET * torch.randn(len(get_args(Sink)), width)) if sinks else None
+        )
         self.fusing = nn.ModuleList(Block(width, heads) for _ in range(depth))
-        self.queries = nn.Parameter(torch.randn(size.query_side**2, width))
+        self.queries = nn.Parameter(_QUIET * torch.randn(size.query_side**2, width))
         self.gathering = nn.ModuleList(Block(width, heads, crosses=True) for _ in range(depth))
         self.norm = nn.LayerNorm(width)
         self.maps = MapHeads(width, _doublings(size, decoder), decoder.features)
@@ -204,10 +207,8 @@ class MapHeads(nn.Module):
 
 
 def _convolve(before: int, after: int) -> nn.Sequential:
-    groups = next(count for count in (8, 4, 2, 1) if after % count == 0)
-    return nn.Sequential(
-        nn.Conv2d(before, after, 3, padding=1), nn.GroupNorm(groups, after), nn.SiLU()
-    )
+    """One group alone: more would wash out how one person's tone differs from another's."""
+    return nn.Sequential(nn.Conv2d(before, after, 3, padding=1), nn.GroupNorm(1, after), nn.SiLU())
 
 
 def _doublings(size: EncoderSize, decoder: DecoderSize) -> int:
