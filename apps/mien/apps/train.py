@@ -144,7 +144,7 @@ class TrainLanguageModel:
     """A motion tokenizer; the shipped one where not given."""
     base: str | None = None
     """Another causal language model: a folder or a hub id."""
-    start: Annotated[Path | None, tyro.conf.arg(metavar="FOLDER")] = None
+    warm_start: Annotated[Path | None, tyro.conf.arg(metavar="FOLDER")] = None
     """A language model that this command made before, to go on from; its reader and its text
     tokenizer stay where --naming-steps and --text-steps are 0."""
     naming_steps: int = 5000
@@ -166,7 +166,7 @@ class TrainLanguageModel:
             check_corpus(self.data)
             check_seed(self.seed)
             for name in ("naming_steps", "text_steps", "mixed_steps", "adapter_steps"):
-                least = 0 if self.start is not None and name != "adapter_steps" else 1
+                least = 0 if self.warm_start is not None and name != "adapter_steps" else 1
                 if getattr(self, name) < least:
                     raise ValueError(
                         f"`{name}` must be at least {least}, got {getattr(self, name)}."
@@ -181,7 +181,7 @@ class TrainLanguageModel:
             out=self.out,
             tokenizer=self.tokenizer,
             base=self.base,
-            start=self.start,
+            start=self.warm_start,
             naming=replace(usual.naming, steps=self.naming_steps),
             text=replace(usual.text, steps=self.text_steps),
             mixed=replace(usual.mixed, steps=self.mixed_steps),
