@@ -170,15 +170,20 @@ class PhotoEncoder(nn.Module):
 
 
 class MapHeads(nn.Module):
-    """From gathered queries to maps: doubled by convolutions, then read by two heads.
+    """From gathered queries to maps: doubled by convolutions, and read at every side.
 
-    That of the attributes starts at zero. That of the features does not: the network that reads
-    them gives zeros until it has learned something.
+    What is read at a smaller side is enlarged and added, so that tones, which are the same far and
+    wide, do not have to pass all layers. The attributes' readers start at zero. Those of the
+    features do not: the network that looks at them gives zeros until it has learned something.
 
     Args:
         width: Of the queries.
         doublings: How often the side is doubled.
         features: Channels of the identity features.
+
+    Source:
+        Karras et al. 2020, Analyzing and improving the image quality of StyleGAN
+        (arXiv:1912.04958), section 4.1, for the sum over sides.
     """
 
     def __init__(self, width: int, doublings: int, features: int) -> None:
@@ -191,19 +196,26 @@ class MapHeads(nn.Module):
             )
             for before, after in zip(widths, widths[1:], strict=False)
         )
-        self.attributes = nn.Conv2d(widths[-1], NUM_ATTRIBUTES, 1)
+        read = [width, *widths]  # the queries themselves, then every side
+        self.attributes = nn.ModuleList(nn.Conv2d(w, NUM_ATTRIBUTES, 1) for w in read)
+        self.features = nn.ModuleList(nn.Conv2d(w, features, 1) for w in read)
         for parameter in self.attributes.parameters():
             nn.init.zeros_(parameter)
-        self.features = nn.Conv2d(widths[-1], features, 1)
 
     def forward(
         self, grid: Float[Tensor, "b w q q"]
     ) -> tuple[Float[Tensor, "b 14 r r"], Float[Tensor, "b f r r"]]:
         """Give attributes and features."""
         maps = self.entry(grid)
-        for level in self.levels:
+        made = self._read(0, grid) + self._read(1, maps)
+        for number, level in enumerate(self.levels):
             maps = level(maps)
-        return self.attributes(maps), self.features(maps)
+            larger = nn.functional.interpolate(made, scale_factor=2.0, mode="bilinear")
+            made = larger + self._read(number + 2, maps)
+        return made[:, :NUM_ATTRIBUTES], made[:, NUM_ATTRIBUTES:]
+
+    def _read(self, number: int, maps: Float[Tensor, "b c s s"]) -> Float[Tensor, "b d s s"]:
+        return torch.cat([self.attributes[number](maps), self.features[number](maps)], 1)
 
 
 def _convolve(before: int, after: int) -> nn.Sequential:
