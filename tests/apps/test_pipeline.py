@@ -10,7 +10,7 @@ from mien import pipeline
 from mien.apps.cli import main
 from mien.apps.splice import relabel, splice
 from mien.apps.video import read_video
-from mien.arkit import CHANNEL_NAMES, curves_from_motion
+from mien.arkit import CHANNEL_NAMES, EXPR_NAMES, curves_from_motion
 from mien.motion import Label, Motion
 
 TEXT = "she smiles broadly, then turns her head to the left"
@@ -77,6 +77,16 @@ def test_a_caption_has_words_and_events_in_order_within_the_clip(motion: Motion)
     starts = [event.start for event in found.events]
     assert starts == sorted(starts)
     assert all(0 <= e.start < e.end <= motion.seconds and e.text for e in found.events)
+
+
+@pytest.mark.parametrize("num_frames", [2, 6])
+def test_a_clip_of_a_moment_is_described_without_repeating(
+    motion: Motion, num_frames: int
+) -> None:
+    for start in (0, 20, 30):
+        found = pipeline.caption(motion.slice(start, start + num_frames))
+        names = [event.text for event in found.events]
+        assert len(found.caption) < 150 and names and len(names) == len(set(names))
 
 
 def test_a_clip_of_another_frame_rate_is_described_by_its_seconds(motion: Motion) -> None:
@@ -303,6 +313,7 @@ def test_evaluation_measures_everything_and_writes_it(
 ) -> None:
     monkeypatch.setattr("mien.apps.eval.QUICK_CLIPS", 2)
     monkeypatch.setattr("mien.apps.eval.QUICK_PROMPTS", 2)
+    monkeypatch.setattr("mien.apps.evaluation.EXPR_NAMES", EXPR_NAMES[::10])
     prompts = Path(__file__).parents[1] / "prompts" / "free_wording.toml"
     assert main(["eval", "--quick", "--prompts", str(prompts), "-o", str(tmp_path)]) == 0
     table = capsys.readouterr().out

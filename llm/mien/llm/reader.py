@@ -28,6 +28,8 @@ from mien.llm.vocabulary import MAX_TICKS, Vocabulary
 MAX_PIECE_TOKENS = 32
 MAX_CAPTION_LINES = 6
 JOIN_TICKS = 2
+BRIEF = 2 * FRAMES_PER_TICK  # frames; no action of a performance is shorter
+HELD = 5 * FRAMES_PER_TICK  # frames of the shortest motion that the model has learned from
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,9 +51,16 @@ class Reader:
     def run(self, codes: Sequence[int]) -> Generator[Step, Tensor, tuple[tuple[Line, ...], str]]:
         """Read one motion; what does not fit is read window by window, with one caption.
 
+        A motion too short for any action is read as if its last frame were held.
+
         Returns:
             The lines of the plan, in ticks of the whole motion, and the caption.
         """
+        if len(codes) < BRIEF:
+            held = [*codes, *codes[-1:] * (HELD - len(codes))]
+            lines = yield from self._read_plan(held, is_held=True)
+            caption = yield from self._read_caption(lines)
+            return pull_lines(lines, ticks_of(len(codes) / FPS)), caption
         pieces = split_frames(len(codes))
         if len(pieces) == 1:
             lines = yield from self._read_plan(codes)
@@ -64,19 +73,31 @@ class Reader:
         caption = yield from self._caption_of(merged, ticks_of(len(codes) / FPS))
         return merged, caption
 
-    def _read_plan(self, codes: Sequence[int]) -> Generator[Step, Tensor, tuple[Line, ...]]:
+    def _read_plan(
+        self, codes: Sequence[int], is_held: bool = False
+    ) -> Generator[Step, Tensor, tuple[Line, ...]]:
         vocabulary = self.vocabulary
         ticks = min(ticks_of(len(codes) / FPS), MAX_TICKS)
         grammar = PlanGrammar(vocabulary, "caption", ticks, min_lines=0)
         given = SequenceWriter(vocabulary).describe_ids(self.codec.encode(self.instruction), codes)
-        hidden = yield Step(self._embed([*given, vocabulary.control("plan")]), is_fresh=True)
+        pending, is_fresh = [*given, vocabulary.control("plan")], True
         while not grammar.closed:
-            ids = torch.tensor(grammar.allowed(MAX_TICKS))
-            pick = int(self.decoder.logits(hidden[0], ids).argmax()) if len(ids) > 1 else 0
-            grammar.advance(int(ids[pick]))
-            if not grammar.closed:
-                hidden = yield Step(self._embed([int(ids[pick])]))
+            ids = torch.tensor(untold(grammar) if is_held else grammar.allowed(MAX_TICKS))
+            pick = 0
+            if len(ids) > 1:  # what has no choice is read along with what comes next
+                hidden = yield Step(self._embed(pending), is_fresh=is_fresh)
+                pending, is_fresh = [], False
+                pick = self._pick(hidden[0], ids, grammar.is_ordered)
+            pending.append(int(ids[pick]))
+            grammar.advance(pending[-1])
+        if pending[:-1]:
+            yield Step(self._embed(pending[:-1]), is_fresh=is_fresh)
         return tuple(grammar.lines)
+
+    def _pick(self, hidden: Float[Tensor, " d"], ids: Tensor, is_ordered: bool) -> int:
+        """The likeliest id; on a scale the middle one, which errs least."""
+        logits = self.decoder.logits(hidden, ids)
+        return middle(logits) if is_ordered else int(logits.argmax())
 
     def _read_caption(self, lines: Sequence[Line]) -> Generator[Step, Tensor, str]:
         """Tell each line of the plan once, in order; the words and their ends are the model's."""
@@ -118,6 +139,16 @@ class Reader:
         return self.decoder.embed(torch.tensor(list(ids), dtype=torch.long))
 
 
+def middle(logits: Float[Tensor, " n"]) -> int:
+    """Where half of a distribution over a scale lies behind.
+
+    Example:
+        >>> middle(torch.tensor([0.4, 0.25, 0.35]).log())
+        1
+    """
+    return int((logits.float().softmax(0).cumsum(0) < 0.5).sum())
+
+
 def split_frames(num_frames: int) -> list[tuple[int, int]]:
     """Cut a motion into about equal windows of at most 8 s, on the clock.
 
@@ -129,6 +160,31 @@ def split_frames(num_frames: int) -> list[tuple[int, int]]:
     clocks = math.ceil(num_frames / FRAMES_PER_CLOCK)
     cuts = [clocks * i // count * FRAMES_PER_CLOCK for i in range(count)] + [num_frames]
     return list(zip(cuts, cuts[1:], strict=False))
+
+
+def pull_lines(lines: Sequence[Line], ticks: int) -> tuple[Line, ...]:
+    """Pull lines that were seen in a held motion into the `ticks` that there are; none is lost.
+
+    Example:
+        >>> pull_lines([Line(0, 5, "nod", "both", "mid"), Line(3, 5, "smile", "both", "mid")], 2)
+        (Line(start=0, stop=2, entry='nod', side='both', level='mid'), \
+Line(start=1, stop=2, entry='smile', side='both', level='mid'))
+    """
+    return tuple(
+        sorted(
+            Line(min(x.start, ticks - 1), min(x.stop, ticks), x.entry, x.side, x.level)
+            for x in lines
+        )
+    )
+
+
+def untold(grammar: PlanGrammar) -> list[int]:
+    """The ids that may come next in a plan that has each action once."""
+    ids = grammar.allowed(MAX_TICKS)
+    if not grammar.opens_line:
+        return ids
+    told = {grammar.vocabulary.entry(line.entry) for line in grammar.lines}
+    return [token for token in ids if token not in told]
 
 
 def join_lines(lines: Sequence[Line]) -> tuple[Line, ...]:
