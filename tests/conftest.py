@@ -1,9 +1,14 @@
-"""Fixtures that all tests share."""
+"""Fixtures that all tests share, and one thread for all numerics."""
 
+import os
 import re
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+
+# Our tensors are small: threads wait for each other, on busy cores for most of the time. Read when
+# torch and numpy load, and by the processes that tests start.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import jaxtyping
 import pytest
