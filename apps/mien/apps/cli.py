@@ -27,13 +27,19 @@ VERBS: dict[str, tuple[str, str]] = {
     "convert": ("convert:Convert", "a motion file into another format, or a video"),
     "live": ("live:Live", "record Live Link Face from the network, or send a clip to it"),
     "head": ("head:MakeHead", "a head of a chosen age and build as a mesh"),
+    "avatar create": ("avatar:CreateAvatar", "photos of a person -> an avatar"),
     "avatar list": ("avatar:ListAvatars", "the avatars there are"),
     "avatar show": ("avatar:ShowAvatar", "an avatar as a picture"),
     "avatar export": ("avatar:ExportAvatar", "an avatar as a splat PLY"),
     "demo": ("demo:Demo", "a page in the browser that does both directions"),
     "synth": ("synth:Synth", "make the training corpus"),
+    "synth portraits": (
+        "synth_portraits:SynthPortraits",
+        "draw made-up people to train photo encoders on",
+    ),
     "train tokenizer": ("train:TrainTokenizer", "train the motion tokenizer"),
     "train llm": ("train:TrainLanguageModel", "train the language model, both directions"),
+    "train avatar": ("train_avatar:TrainAvatar", "train the encoder that makes avatars of photos"),
     "train evaluator": (
         "benchmark.train_evaluator:TrainEvaluator",
         "train the evaluator that `eval full` measures in",
@@ -44,6 +50,10 @@ VERBS: dict[str, tuple[str, str]] = {
     ),
     "eval": ("eval:Evaluate", "measure reconstruction, text -> motion, motion -> text"),
     "eval retarget": ("retarget:EvaluateRetarget", "measure motion between heads and back"),
+    "eval avatar": (
+        "eval_avatar:EvaluateAvatar",
+        "measure avatars made from photos, and their speed",
+    ),
     "eval full": (
         "benchmark.command:EvaluateFull",
         "measure as the field does, with floors, ceilings and twins",

@@ -1,0 +1,131 @@
+"""`create_avatar`: from one or more photos of a person to the person's avatar."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from mien.avatar.avatar import Avatar
+from mien.avatar.encoder import person_maps
+from mien.avatar.encoder_file import LoadedEncoder, load_encoder
+from mien.avatar.learned import LearnedHead
+from mien.avatar.lift import lift
+from mien.avatar.photo_colors import measure_palette
+from mien.avatar.photo_file import read_photo
+from mien.avatar.photo_pose import CROP_SIDE, LandmarkerMaker, PhotoPose, pose_photos
+from mien.avatar.photo_start import paint_start
+from mien.avatar.pictures import PosedPicture
+from mien.avatar.prepared import Prepared
+from mien.avatar.refine import refine
+from mien.avatar.render import render
+from mien.avatar.sizes import DecoderSize
+from mien.avatar.starts import learned_layout, start_from
+from mien.head import Head
+
+SHIPPED_ENCODER = Path(__file__).parent / "weights" / "encoder"
+MOST_PHOTOS = 16
+
+
+def from_paint() -> DecoderSize:
+    """Size of avatars that begin from a painting: finer maps, since nothing moves within them."""
+    return DecoderSize("photo", 320, 60_000, 4, (8, 8, 16, 16, 16))
+
+
+def find_encoder(folder: str | Path | None = None) -> Path | None:
+    """Give the folder of a trained encoder: the one named, else the shipped one, if there is one.
+
+    Raises:
+        ValueError: If the named folder is not there.
+    """
+    if folder is None:
+        return SHIPPED_ENCODER if SHIPPED_ENCODER.is_dir() else None
+    if not Path(folder).is_dir():
+        raise ValueError(f"There is no encoder's folder {str(folder)!r}.")
+    return Path(folder)
+
+
+def create_avatar(
+    photos: Sequence[str | Path],
+    landmarker: LandmarkerMaker,
+    encoder: str | Path | None = None,
+    steps: int = 20,
+    name: str = "photo",
+    say: Callable[[str], None] = lambda text: None,
+) -> Avatar:
+    """Make the avatar of the one person that some photos show.
+
+    The head is fitted to all photos. The maps begin as the encoder's, or else as a painting in
+    the photos' colors; then colors are lifted from the photos, and the maps refined on them.
+
+    Args:
+        photos: Files, see `read_photo`.
+        landmarker: Makes what finds faces, anew for each photo.
+        encoder: Folder of a trained encoder; None takes the shipped one, if there is one.
+        steps: Of the refinement; 0 for none.
+        name: Of the avatar.
+        say: Is told what is being done.
+
+    Raises:
+        ValueError: If a photo cannot be used, or the encoder's folder is damaged.
+    """
+    if not 1 <= len(photos) <= MOST_PHOTOS:
+        raise ValueError(f"An avatar takes 1 to {MOST_PHOTOS} photos, got {len(photos)}.")
+    if steps < 0:
+        raise ValueError(f"`steps` must be 0 or more, got {steps}.")
+    folder = find_encoder(encoder)
+    loaded = None if folder is None else load_encoder(folder)
+    images = [read_photo(path) for path in photos]
+    say("fitting the head")
+    crop_side = CROP_SIDE if loaded is None else loaded.encoder.size.photo_side
+    names = [str(path) for path in photos]
+    poses = pose_photos(images, names, landmarker, name, crop_side=crop_side)
+    say("painting a start in the photo's colors")
+    start = _start(poses, loaded, name)
+    say("lifting the photo's colors")
+    pictures = [_with_gaze(start, pose.picture) for pose in poses]
+    made = lift(start, pictures)
+    if steps:
+        say("refining")
+        made = refine(made, [compose(made, picture) for picture in pictures], steps)
+    begun = "a painted start" if loaded is None else "a trained encoder"
+    made_by = f"mien avatar create: {len(photos)} photos, {begun}, {steps} steps"
+    return dataclasses.replace(made, name=name, made_by=made_by)
+
+
+@torch.no_grad()
+def _start(poses: Sequence[PhotoPose], loaded: LoadedEncoder | None, name: str) -> Avatar:
+    palette = measure_palette(poses[0], Head.default())
+    shape = poses[0].picture.motion.shape
+    assert shape is not None, "fitted motions carry the identity"
+    painted = paint_start(shape, palette, name)
+    if loaded is None:
+        return start_from(painted, from_paint())
+    crops = torch.stack([pose.crop for pose in poses])[None]
+    maps = person_maps(*loaded.encoder(crops).person(0), loaded.encoder.template)
+    layout = learned_layout(painted, loaded.decoder)
+    learned = LearnedHead(loaded.decoder, layout, maps, loaded.unet)
+    return dataclasses.replace(painted, learned=learned)
+
+
+def _with_gaze(avatar: Avatar, picture: PosedPicture) -> PosedPicture:
+    """Take from a motion the turn of the eyes that the avatar adds to every motion."""
+    added = Prepared.of(avatar.head, avatar.shape, avatar.splats, {}).gaze
+    motion = picture.motion.replace(eye_pose=picture.motion.eye_pose - added)
+    return dataclasses.replace(picture, motion=motion)
+
+
+@torch.no_grad()
+def compose(avatar: Avatar, picture: PosedPicture) -> PosedPicture:
+    """Complete a picture beyond its mask by the avatar itself, so that nothing there changes."""
+    drawn = render(next(avatar.drive(picture.motion, picture.camera)), picture.camera)
+    alpha = drawn.alpha.clamp(0, 1)
+    own: Float[Tensor, "h w 3"] = drawn.image / alpha.unsqueeze(-1).clamp_min(1e-3)
+    inside = picture.mask.unsqueeze(-1)
+    image = inside * picture.image + (1 - inside) * own.clamp(0, 1)
+    mask = torch.maximum(alpha, picture.mask)
+    return dataclasses.replace(picture, image=image.clamp(0, 1), mask=mask)

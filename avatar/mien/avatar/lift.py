@@ -1,0 +1,202 @@
+"""Lift the colors of photos onto an avatar's maps, and complete what no photo shows."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float
+from scipy.sparse import csr_matrix, diags
+from scipy.sparse.linalg import cg
+
+from mien.avatar.avatar import Avatar
+from mien.avatar.hair import STYLES, cover_at
+from mien.avatar.learned import LearnedHead
+from mien.avatar.lift_views import LiftView, see
+from mien.avatar.noise import smoothstep
+from mien.avatar.pictures import PosedPicture
+from mien.avatar.static_maps import StaticMaps
+from mien.avatar.texel_sheet import TexelSheet, spread_over, texels_of
+
+Array = np.ndarray
+
+_MIRRORED = 0.5  # how much the other side's pixels count
+_HOLD = 0.02  # of a texel's neighbors against a texel that is fully seen
+_DARK = 0.03  # sRGB
+_FADES = (0.08, 0.5)  # weights between which pixels take over
+_REST, _NEVER = 1e-3, 1e-6  # pull of differences to the usual one, where nothing is seen
+_KNOWN = 0.15  # weight from which a difference counts as known
+_LASHES = 0.02  # what lids' edges count
+_SOLID = 0.985  # opacity of lifted skin
+_GROWN = 0.15  # cover that counts as hair
+_SURE = 0.5  # from there on a texel is what photos say it is
+_EAR_MM = ((-57.0, 17.0), (-112.0, -50.0), (71.5, 75.0))  # height, depth, from the middle
+_HAIRY_MM = (
+    -35.0,
+    -45.0,
+)  # above this height and in front of this depth photos tell skin and hair
+
+
+def lift(avatar: Avatar, pictures: Sequence[PosedPicture]) -> Avatar:
+    """Give an avatar's maps the colors of pictures where these show its skin and hair.
+
+    Pixels count by the angle they are seen at, and within the mask; beyond it those that look
+    like the face's skin, or like the hair above it, and unlike the picture's border. What no
+    picture shows is completed by the other side of the face, then by the avatar's own colors;
+    their smooth difference from the pictures is carried on over the surface, so that no seam is
+    left. Eyes, the inside of the mouth and the garment stay.
+
+    Args:
+        avatar: Learned; its maps are the start.
+        pictures: Of this person, posed by this head.
+
+    Raises:
+        ValueError: If the avatar is not learned, or a picture hardly shows its face.
+    """
+    learned = avatar.learned
+    if learned is None:
+        raise ValueError(f"The avatar {avatar.name!r} has no maps to lift colors to; start them.")
+    if not pictures:
+        raise ValueError("Colors are lifted from one picture or more, got none.")
+    sheet = TexelSheet.of(avatar, learned)
+    start = texels_of(learned, learned.maps.color).sigmoid()[sheet.rows].double().numpy()
+    views = [see(avatar, learned, sheet, picture) for picture in pictures]
+    told = _tell_apart(sheet, views, _groomed(sheet, avatar))
+    start = _regrow(sheet, told, start)
+    colors, weights = _blend([view.colored(told.is_hair, views[0].skin) for view in views])
+    weights = np.where(told.is_cloth, 0.0, weights)
+    painted = complete(told, start, colors, weights)
+    bare = sheet.near_hair & ~told.is_hair
+    return _with_colors(avatar, learned, told, painted, np.where(bare, 1.0, weights))
+
+
+def _groomed(sheet: TexelSheet, avatar: Avatar) -> Bool[Array, " m"]:
+    """Which texels hair covers, without stray strands."""
+    is_hair = sheet.is_hair
+    if STYLES[avatar.look.hair].part_x is None:  # short hair hangs nowhere
+        is_hair = is_hair & (cover_at(sheet.resting, avatar.look) > _GROWN)
+    return np.asarray(sheet.smooth(is_hair.astype(float), 4) > 0.5)
+
+
+def _tell_apart(
+    sheet: TexelSheet, views: Sequence[LiftView], groomed: Bool[Array, " m"]
+) -> TexelSheet:
+    """Say anew which texels are hair, where photos show it: a fringe, a bare brow, free ears."""
+    seen = np.maximum(np.stack([view.seen for view in views]), 1e-6)
+    as_hair, as_skin = (
+        (np.stack([getattr(view, name) for view in views]) * seen).sum(0) / seen.sum(0)
+        for name in ("as_hair", "as_skin")
+    )
+    shown = seen.max(0)
+    hair, skin = (
+        np.maximum(known, 0.8 * known[sheet.mirror] * (shown < 0.1))
+        for known in (sheet.smooth(as_hair * shown, 3), sheet.smooth(as_skin * shown, 3))
+    )
+    x, y, z = sheet.resting.T
+    within = (y > _HAIRY_MM[0]) & (z > _HAIRY_MM[1]) & ~sheet.is_cloth
+    is_hair = groomed | (within & (hair > _SURE) & (hair > skin))
+    is_hair &= ~(within & (skin > _SURE) & (skin > hair))
+    (low, high), (back, front), (aside, farther) = _EAR_MM
+    ear = (np.abs(x) > np.where(y < 0, aside, farther)) & (y > low) & (y < high)
+    ear &= (z > back) & (z < front)
+    if groomed[ear].mean() < 0.9:  # else it is a style that hides ears
+        is_hair &= ~ear
+    return dataclasses.replace(sheet, is_hair=is_hair)
+
+
+def _regrow(sheet: TexelSheet, told: TexelSheet, start: Float[Array, "m 3"]) -> Array:
+    """Colors for what is skin now and was hair, or the other way round, from those around."""
+    changed = (sheet.is_hair != told.is_hair) | (sheet.near_hair & ~told.is_hair)
+    grown = _carry_on(told.same_stuff(), start, (~changed).astype(float), _NEVER)
+    return np.where(changed[:, None], grown, start)
+
+
+def _blend(seen: Sequence[tuple[Array, Array]]) -> tuple[Array, Array]:
+    """Several pictures' colors, the better views more; and the best view's weight."""
+    weights = np.stack([each[1] for each in seen])
+    shares = weights**2 / np.maximum((weights**2).sum(0), 1e-12)
+    colors = (np.stack([each[0] for each in seen]) * shares[..., None]).sum(0)
+    return colors, weights.max(0)
+
+
+def complete(
+    sheet: TexelSheet,
+    start: Float[Array, "m 3"],
+    colors: Float[Array, "m 3"],
+    weights: Float[Array, " m"],
+) -> Float[Array, "m 3"]:
+    """Complete colors that are known in part: by the mirrored side, then by a start.
+
+    Args:
+        sheet: The texels.
+        start: Colors to fall back to, sRGB.
+        colors: Known ones, sRGB.
+        weights: How surely, 0 to 1.
+    """
+    alike = sheet.is_hair[sheet.mirror] == sheet.is_hair
+    alike &= sheet.is_cloth[sheet.mirror] == sheet.is_cloth
+    there = np.where(alike, weights[sheet.mirror] * _MIRRORED, 0.0)
+    below, above = np.log(start + _DARK), np.log(colors + _DARK)  # light is a factor
+    mirrored = _merge(sheet, below, above[sheet.mirror], there)
+    merged = _merge(sheet, mirrored, above, weights)
+    return np.clip(np.exp(merged) - _DARK, 0.0, 1.0)
+
+
+def _merge(sheet: TexelSheet, below: Array, above: Array, weights: Array) -> Array:
+    """Lay colors over others whose smooth difference has been taken away.
+
+    Far from all that is known, the difference is the usual one of the same stuff. Lashes say
+    nothing of the lids.
+    """
+    near, surely = sheet.same_stuff(), weights**2 * np.where(sheet.near_lids, _LASHES, 1.0)
+    difference, carried = above - below, below.copy()
+    usual = np.zeros_like(below)
+    for stuff in (sheet.is_hair, ~sheet.is_hair & ~sheet.is_cloth):
+        known = stuff & (surely > _KNOWN)
+        if known.any():
+            usual[stuff] = np.median(difference[known], 0)
+    carried += usual + _carry_on(near, difference - usual, surely, _REST)
+    share = smoothstep(*_FADES, weights)[:, None]
+    return np.asarray(share * above + (1 - share) * carried)
+
+
+def _carry_on(near: csr_matrix, values: Array, weights: Array, rest: float) -> Array:
+    """The smoothest values over the surface that come near those that are known; else zero."""
+    degree = np.asarray(near.sum(1)).ravel()
+    system = (diags(weights + rest + _HOLD * degree) - _HOLD * near).tocsr()
+    scale = diags(1 / system.diagonal())
+    found = [cg(system, weights * plane, rtol=1e-4, maxiter=600, M=scale)[0] for plane in values.T]
+    return np.stack(found, -1)
+
+
+@torch.no_grad()
+def _with_colors(
+    avatar: Avatar, learned: LearnedHead, sheet: TexelSheet, painted: Array, weights: Array
+) -> Avatar:
+    """The same avatar with other colors; lifted skin lies flat and covers."""
+    layout, maps = learned.layout, learned.maps
+    kept = ~sheet.is_cloth
+    rows = torch.from_numpy(sheet.rows[kept])
+    color = texels_of(learned, maps.color).clone()
+    color[rows] = torch.from_numpy(painted[kept]).to(color).clamp(0.005, 0.995).logit()
+    flat = np.where(sheet.is_hair, 0.0, smoothstep(0.05, 0.4, weights))
+    share = torch.from_numpy(flat[kept]).to(color)[:, None]
+    position = texels_of(learned, maps.position).clone()
+    position[rows] *= 1 - share
+    opacity = texels_of(learned, maps.opacity).clone()
+    solid = opacity[rows].clamp_min(torch.tensor(_SOLID).logit().item())
+    opacity[rows] += share * (solid - opacity[rows])
+    lifted = StaticMaps(
+        spread_over(layout, position),
+        spread_over(layout, opacity),
+        maps.scale.clone(),
+        spread_over(layout, color),
+        maps.rotation.clone(),
+        maps.features.clone(),
+    )
+    unet = copy.deepcopy(learned.unet)
+    again = LearnedHead(learned.size, layout, lifted, unet).eval().requires_grad_(False)
+    return dataclasses.replace(avatar, learned=again)

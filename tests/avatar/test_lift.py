@@ -1,0 +1,143 @@
+"""Colors are lifted from pictures where these show the skin, and nowhere else."""
+
+import dataclasses
+from functools import cache
+
+import numpy as np
+import pytest
+import torch
+
+from mien.avatar.avatar import Avatar
+from mien.avatar.create import compose
+from mien.avatar.lift import complete, lift
+from mien.avatar.pictures import PosedPicture
+from mien.avatar.render import render
+from mien.avatar.sizes import DecoderSize
+from mien.avatar.starts import start_from
+from mien.avatar.texel_sheet import TexelSheet, texels_of
+from mien.camera import Camera
+from mien.motion import Motion
+
+SIZE = DecoderSize("test", 64, 4000, 4, (8, 8, 8, 8, 8))
+
+
+@cache
+def start() -> Avatar:
+    return start_from(Avatar.load("adult-small"), SIZE)
+
+
+@cache
+def tinted_picture(yaw: float = 0.0) -> PosedPicture:
+    """The same person under redder light, its face alone in the mask."""
+    avatar, camera = Avatar.load("adult-small"), Camera.portrait(160, 160, yaw=yaw)
+    drawn = render(next(avatar.drive(Motion.rest(1), camera)), camera, (0.1, 0.5, 0.2))
+    image = (drawn.image * torch.tensor([1.0, 0.8, 0.6])).clamp(0, 1)
+    down, across = torch.meshgrid(torch.arange(160), torch.arange(160), indexing="ij")
+    face = ((across - 80.0) / 27) ** 2 + ((down - 84.0) / 36) ** 2 < 1
+    motion = Motion.rest(1).replace(shape=avatar.shape)
+    return PosedPicture(image, face.float() * drawn.alpha.round(), camera, motion, "someone")
+
+
+def colors_of(avatar: Avatar) -> torch.Tensor:
+    assert avatar.learned is not None
+    return texels_of(avatar.learned, avatar.learned.maps.color).sigmoid()
+
+
+@cache
+def lifted() -> Avatar:
+    return lift(start(), [tinted_picture()])
+
+
+def test_the_face_takes_the_pictures_light() -> None:
+    sheet = TexelSheet.of(start(), start().learned)  # type: ignore[arg-type]
+    x, y, z = sheet.resting.T
+    cheeks = (np.abs(x) < 45) & (y > -60) & (y < -20) & (z > 15) & (np.abs(x) > 22)
+    before, after = (colors_of(each)[sheet.rows][cheeks].mean(0) for each in (start(), lifted()))
+    assert torch.allclose(after / before, torch.tensor([1.0, 0.8, 0.6]), atol=0.06)
+
+
+def test_what_is_not_seen_follows_without_a_seam() -> None:
+    sheet = TexelSheet.of(start(), start().learned)  # type: ignore[arg-type]
+    x, y, z = sheet.resting.T
+    neck = (y < -105) & (y > -140) & ~sheet.is_cloth & ~sheet.is_hair & (z < -60)
+    assert neck.sum() > 10
+    before, after = (colors_of(each)[sheet.rows][neck].mean(0) for each in (start(), lifted()))
+    ratio = after / before
+    assert 0.7 < float(ratio[1]) < 0.9 and 0.5 < float(ratio[2]) < 0.75
+
+
+def test_eyes_mouth_and_garment_stay_as_they_were() -> None:
+    avatar = start()
+    assert avatar.learned is not None
+    sheet = TexelSheet.of(avatar, avatar.learned)
+    inner = np.setdiff1d(np.arange(len(avatar.learned.layout.texel_ids)), sheet.rows)
+    inner = np.concatenate([inner, sheet.rows[sheet.is_cloth]])
+    for part in (inner,):
+        assert torch.allclose(colors_of(lifted())[part], colors_of(avatar)[part], atol=1e-5)
+
+
+def test_the_start_is_left_alone_and_the_lifted_is_finite_and_drawn() -> None:
+    again = start_from(Avatar.load("adult-small"), SIZE)
+    assert torch.equal(colors_of(again), colors_of(start()))
+    camera = Camera.portrait(64, 64, yaw=0.8)
+    image = render(next(lifted().drive(Motion.rest(1))), camera).image
+    assert bool(torch.isfinite(image).all()) and float(image.max()) > 0.3
+
+
+def test_several_pictures_are_matched_to_the_first() -> None:
+    other = tinted_picture(0.5)
+    darker = dataclasses.replace(other, image=other.image * 0.7)
+    both, one = lift(start(), [tinted_picture(), darker]), lifted()
+    sheet = TexelSheet.of(start(), start().learned)  # type: ignore[arg-type]
+    skin = sheet.rows[~sheet.is_hair & ~sheet.is_cloth]
+    assert float((colors_of(both)[skin] - colors_of(one)[skin]).abs().mean()) < 0.04
+
+
+def test_a_painting_has_no_maps_to_lift_to() -> None:
+    with pytest.raises(ValueError, match="has no maps to lift colors to"):
+        lift(Avatar.load("adult-small"), [tinted_picture()])
+    with pytest.raises(ValueError, match="one picture or more, got none"):
+        lift(start(), [])
+
+
+def test_a_picture_that_hides_the_face_is_refused() -> None:
+    blank = dataclasses.replace(tinted_picture(), mask=torch.zeros(160, 160))
+    with pytest.raises(ValueError, match="hardly shows the face"):
+        lift(start(), [blank])
+
+
+def test_completion_keeps_what_is_sure_and_mirrors_the_rest() -> None:
+    sheet = TexelSheet.of(start(), start().learned)  # type: ignore[arg-type]
+    begun = np.full((len(sheet), 3), 0.5)
+    wanted = begun.copy()
+    left = (sheet.resting[:, 0] > 3) & ~sheet.is_hair & ~sheet.is_cloth & ~sheet.near_lids
+    spot = left & (np.abs(sheet.resting - [35.0, -35.0, 20.0]).max(1) < 9)
+    wanted[spot] = [0.8, 0.2, 0.2]
+    done = complete(sheet, begun, wanted, left.astype(float))
+    assert np.abs(done[left] - wanted[left]).max() < 1e-6
+    other = np.flatnonzero((sheet.resting[:, 0] < -3) & spot[sheet.mirror])
+    assert len(other) > 3
+    assert np.median(done[other, 0]) > 0.65 and np.median(done[other, 1]) < 0.35
+    kept = complete(sheet, begun, wanted, np.zeros(len(sheet)))
+    assert np.abs(kept - begun).max() < 1e-6
+
+
+def test_a_picture_is_completed_by_the_avatar_beyond_its_mask() -> None:
+    picture = tinted_picture()
+    whole = compose(lifted(), picture)
+    inside = picture.mask > 0.99
+    assert torch.allclose(whole.image[inside], picture.image[inside], atol=1e-5)
+    drawn = render(next(lifted().drive(picture.motion, picture.camera)), picture.camera, (1, 1, 1))
+    outside = picture.mask < 0.01
+    over = whole.image * whole.mask[..., None] + (1 - whole.mask[..., None])
+    assert float((over - drawn.image)[outside].abs().max()) < 0.02
+
+
+def test_hair_and_cloth_are_told_apart_and_the_face_is_mirrored() -> None:
+    sheet = TexelSheet.of(start(), start().learned)  # type: ignore[arg-type]
+    top = sheet.resting[:, 1] > 85
+    assert sheet.is_hair[top].mean() > 0.9
+    assert not sheet.is_hair[(sheet.resting[:, 2] > 25)].any()
+    assert sheet.is_cloth[sheet.resting[:, 1] < -190].all()
+    away = sheet.resting[sheet.mirror] * [-1, 1, 1] - sheet.resting
+    assert np.median(np.linalg.norm(away, axis=1)) < 3.0
