@@ -24,7 +24,7 @@ SHOWN = (0.5 + 0.5 * torch.arange(2 * 3 * 32 * 32).float().sin()).reshape(1, 2, 
 def trained(sinks: bool = True, **more: Any) -> PhotoEncoder:
     torch.manual_seed(0)
     encoder = PhotoEncoder(ENCODER_SIZES["tiny"], tiny(), sinks=sinks, **more)
-    for parameter in encoder.maps.attributes.parameters():
+    for parameter in encoder.maps.readers.parameters():
         torch.nn.init.normal_(parameter, std=0.5)
     encoder.set_template(torch.arange(14 * 32 * 32).float().sin().reshape(14, 32, 32))
     return encoder

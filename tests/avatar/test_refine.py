@@ -88,7 +88,8 @@ def test_pixels_inside_the_mouth_give_no_gradient(begun: Avatar, picture: PosedP
     mouth = mouth_of(begun, picture)
     assert 5 < int(mouth.sum()) < SIDE * SIDE / 4
     drawn = (1 - picture.image).requires_grad_(True)
-    picture_loss(drawn, picture.image, picture.mask, mouth, steerable_difference, WHITE).backward()
+    loss = picture_loss(drawn, picture.image, picture.mask, mouth, steerable_difference, WHITE)
+    loss.backward()  # type: ignore[no-untyped-call]
     assert drawn.grad is not None
     assert not bool(drawn.grad[mouth > 0].any())
     assert bool((drawn.grad[mouth == 0].abs().amax(-1) > 0).all())

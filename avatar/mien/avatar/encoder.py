@@ -173,8 +173,8 @@ class MapHeads(nn.Module):
     """From gathered queries to maps: doubled by convolutions, and read at every side.
 
     What is read at a smaller side is enlarged and added, so that tones, which are the same far and
-    wide, do not have to pass all layers. The attributes' readers start at zero. Those of the
-    features do not: the network that looks at them gives zeros until it has learned something.
+    wide, do not have to pass all layers. Attributes are read as zeros at first. The features
+    are not: the network that looks at them gives zeros until it has learned something.
 
     Args:
         width: Of the queries.
@@ -197,25 +197,22 @@ class MapHeads(nn.Module):
             for before, after in zip(widths, widths[1:], strict=False)
         )
         read = [width, *widths]  # the queries themselves, then every side
-        self.attributes = nn.ModuleList(nn.Conv2d(w, NUM_ATTRIBUTES, 1) for w in read)
-        self.features = nn.ModuleList(nn.Conv2d(w, features, 1) for w in read)
-        for parameter in self.attributes.parameters():
-            nn.init.zeros_(parameter)
+        self.readers = nn.ModuleList(nn.Conv2d(w, NUM_ATTRIBUTES + features, 1) for w in read)
+        with torch.no_grad():
+            for parameter in self.readers.parameters():
+                parameter[:NUM_ATTRIBUTES] = 0.0
 
     def forward(
         self, grid: Float[Tensor, "b w q q"]
     ) -> tuple[Float[Tensor, "b 14 r r"], Float[Tensor, "b f r r"]]:
         """Give attributes and features."""
         maps = self.entry(grid)
-        made = self._read(0, grid) + self._read(1, maps)
-        for number, level in enumerate(self.levels):
+        made = self.readers[0](grid) + self.readers[1](maps)
+        for level, reader in zip(self.levels, self.readers[2:], strict=True):
             maps = level(maps)
             larger = nn.functional.interpolate(made, scale_factor=2.0, mode="bilinear")
-            made = larger + self._read(number + 2, maps)
+            made = larger + reader(maps)
         return made[:, :NUM_ATTRIBUTES], made[:, NUM_ATTRIBUTES:]
-
-    def _read(self, number: int, maps: Float[Tensor, "b c s s"]) -> Float[Tensor, "b d s s"]:
-        return torch.cat([self.attributes[number](maps), self.features[number](maps)], 1)
 
 
 def _convolve(before: int, after: int) -> nn.Sequential:

@@ -111,7 +111,7 @@ def _optimize(
         behind = (float(red), float(green), float(blue))
         losses = [view_loss(learned, view, perceptual, behind) for view in taken]
         optimizer.zero_grad()
-        torch.stack(losses).mean().backward()
+        torch.stack(losses).mean().backward()  # type: ignore[no-untyped-call]
         optimizer.step()
     learned.requires_grad_(False)
 
