@@ -1,0 +1,131 @@
+"""What an encoder's training learns: the encoder, the network that moves faces, a mean person."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from typing import Any, Literal, cast
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from mien.avatar.avatar import Avatar
+from mien.avatar.driving import Driven
+from mien.avatar.encoder import EncoderSize, PhotoEncoder, Sink
+from mien.avatar.learned import DRIVING_CHANNELS, Decoded, LearnedHead, make_unet
+from mien.avatar.sizes import DecoderSize
+from mien.avatar.starts import learned_layout, read_painting
+from mien.avatar.static_maps import StaticMaps
+from mien.avatar.unet import UNet
+from mien.avatar.uv_layout import UVLayout
+
+__all__ = ["GivenMaps", "Learner", "Precision", "mean_start"]
+
+Precision = Literal["fp32", "bf16"]
+
+
+class GivenMaps(StaticMaps):
+    """Maps that another network made: gradients pass through them, and none is a parameter.
+
+    Args:
+        attributes: In the order of `static_maps.WIDTHS`.
+        features: Of the person.
+        start: What drift is measured from.
+    """
+
+    def __init__(
+        self,
+        attributes: Float[Tensor, "14 r r"],
+        features: Float[Tensor, "f r r"],
+        start: Float[Tensor, "3 r r"],
+    ) -> None:
+        nn.Module.__init__(self)
+        self.given, self.start_position = attributes, start
+        self.features = cast(nn.Parameter, features)
+
+    def attributes(self) -> Float[Tensor, "14 r r"]:
+        """All attribute maps."""
+        return self.given
+
+
+def mean_start(avatars: Sequence[Avatar], size: DecoderSize) -> Float[Tensor, "14 r r"]:
+    """The mean of painted people, read onto maps: whom training begins from."""
+    blank = torch.zeros(size.features, size.resolution, size.resolution)
+    read = [read_painting(a, learned_layout(a, size), blank).attributes() for a in avatars]
+    return torch.stack(read).mean(0).detach()
+
+
+class Learner(nn.Module):
+    """All that is learned.
+
+    Args:
+        size: Of the encoder.
+        decoder: Of the maps.
+        start: The mean person's maps, from which changes are learned.
+        sinks: Tell the encoder which data a person is of.
+        position_map: Show the network the driven head.
+        precision: Of both networks.
+    """
+
+    def __init__(
+        self,
+        size: EncoderSize,
+        decoder: DecoderSize,
+        start: Float[Tensor, "14 r r"],
+        sinks: bool = True,
+        position_map: bool = True,
+        precision: Precision = "fp32",
+    ) -> None:
+        super().__init__()
+        self.size, self.precision = decoder, precision
+        self.encoder = PhotoEncoder(size, decoder, sinks=sinks)
+        self.encoder.set_template(start)
+        self.unet = make_unet(decoder)
+        self.template = nn.Parameter(torch.zeros_like(start))
+        if not position_map:
+            _blind(self.unet)
+
+    def forward(
+        self,
+        photos: Float[Tensor, "b n 3 s s"],
+        sinks: Sequence[Sink],
+        layouts: Sequence[UVLayout],
+        driven: Sequence[Driven],
+    ) -> list[Decoded]:
+        """Decode each person at one instant."""
+        with self._autocast(photos.device):
+            encoded = self.encoder(photos, sinks)
+        start = (self.encoder.template + self.template)[:3].detach()
+        found = []
+        for row, (layout, frame) in enumerate(zip(layouts, driven, strict=True)):
+            attributes, features = encoded.person(row)
+            maps = GivenMaps(attributes.float() + self.template, features.float(), start)
+            head = LearnedHead(self.size, layout, maps, cast(UNet, self._move))
+            found.append(head(frame))
+        return found
+
+    def _move(self, maps: Tensor) -> Tensor:
+        with self._autocast(maps.device):
+            moved: Tensor = self.unet(maps)
+        return moved.float()
+
+    def _autocast(self, device: torch.device) -> AbstractContextManager[Any]:
+        enabled = self.precision == "bf16"
+        return torch.autocast(device.type, torch.bfloat16, enabled=enabled)
+
+    @torch.no_grad()
+    def settle(self) -> None:
+        """Give the encoder the mean person as learned."""
+        self.encoder.set_template(self.encoder.template + self.template)
+        self.template.zero_()
+
+
+def _blind(unet: UNet) -> None:
+    """Keep a network from seeing the driven head: its weights there are zero and stay so."""
+    weight = cast(nn.Conv2d, unet.entry[0]).weight
+    seen = torch.ones_like(weight)
+    seen[:, -DRIVING_CHANNELS:] = 0
+    with torch.no_grad():
+        weight.mul_(seen)
+    weight.register_hook(lambda gradient: gradient * seen.to(gradient))

@@ -1,0 +1,177 @@
+"""Training an encoder: it learns, goes on after a kill, and leaves out what it is told to."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from tests.avatar.seen_pictures import PHOTO_SIDE, SIDE, seen_pictures
+
+from mien.avatar.avatar import Avatar
+from mien.avatar.encoder_file import load_encoder
+from mien.avatar.encoder_size import tiny as tiny_encoder
+from mien.avatar.learned import DRIVING_CHANNELS, LearnedHead
+from mien.avatar.learner import GivenMaps, Learner, mean_start
+from mien.avatar.lesson_losses import judge
+from mien.avatar.lessons import Lessons
+from mien.avatar.losses import picture_terms
+from mien.avatar.people_cache import write_people
+from mien.avatar.people_data import People
+from mien.avatar.perceptual import steerable_difference
+from mien.avatar.render import render_cameras
+from mien.avatar.sizes import tiny
+from mien.avatar.starts import start_from
+from mien.avatar.train_encoder import EncoderConfig, train_encoder
+from mien.head import Head
+
+
+@pytest.fixture(scope="module")
+def people(tmp_path_factory: pytest.TempPathFactory) -> People:
+    folder = tmp_path_factory.mktemp("people")
+    write_people(folder, seen_pictures(), PHOTO_SIDE, "key", Head.default())
+    return People(folder, tiny(), Head.default())
+
+
+@pytest.fixture(scope="module")
+def start() -> torch.Tensor:
+    return mean_start([Avatar.load("adult-small"), Avatar.load("child-dark")], tiny())
+
+
+def config(out: Path, **changes: object) -> EncoderConfig:
+    plain = EncoderConfig(
+        out=out,
+        size=tiny_encoder(),
+        decoder=tiny(),
+        steps=6,
+        most_photos=2,
+        window=24,
+        warmup=2,
+        checkpoint_every=0,
+        progress=False,
+        cpu=True,
+    )
+    return dataclasses.replace(plain, **changes)  # type: ignore[arg-type]
+
+
+def test_the_mean_of_one_painting_is_its_start(start: torch.Tensor) -> None:
+    avatar = Avatar.load("child-dark")
+    begun = start_from(avatar, tiny()).learned
+    assert begun is not None
+    assert torch.equal(mean_start([avatar], tiny()), begun.maps.attributes())
+    alone = [mean_start([Avatar.load(n)], tiny()) for n in ("adult-small", "child-dark")]
+    torch.testing.assert_close(start, (alone[0] + alone[1]) / 2)
+
+
+def test_given_maps_draw_as_a_persons_own_and_pass_gradients(people: People) -> None:
+    begun = start_from(Avatar.load("child-dark"), tiny()).learned
+    assert begun is not None
+    attributes = begun.maps.attributes().detach().requires_grad_()
+    maps = GivenMaps(attributes, begun.maps.features.detach(), begun.maps.start_position)
+    child = people.everyone[0]
+    head = LearnedHead(tiny(), child.layout, maps, begun.unet)
+    own = LearnedHead(tiny(), child.layout, begun.maps, begun.unet)
+    driven = child.driven(child.frames[1])
+    found, wanted = head(driven), own(driven)
+    assert torch.equal(found.colors, wanted.colors)
+    assert torch.equal(found.means, wanted.means)
+    assert not list(maps.parameters())
+    found.means.square().sum().backward()
+    assert attributes.grad is not None and float(attributes.grad.abs().sum()) > 0
+
+
+def test_windows_as_large_as_the_picture_give_the_terms_of_whole_pictures(
+    people: People, start: torch.Tensor
+) -> None:
+    lesson = Lessons(people, "many").of_step(0, 1, 2)[0]
+    learner = Learner(tiny_encoder(), tiny(), start)
+    photos = people.crops(lesson.photos, 32)[None]
+    person = lesson.person
+    decoded = learner(photos, ["many"], [person.layout], [person.driven(lesson.frame)])[0]
+    gray = (0.5, 0.5, 0.5)
+    found = judge(people, lesson, decoded, gray, np.random.default_rng(0), SIDE)
+    drawn = render_cameras(decoded.gaussians(0), [people.camera(v) for v in lesson.views], gray)
+    image, mask, mouth = people.layers(lesson.views)
+    wanted = picture_terms(
+        drawn.image, image * mask + 0.5 * (1 - mask), mouth[..., 0], steerable_difference
+    )
+    for name in ("l1", "ssim", "perceptual"):
+        torch.testing.assert_close(found[name], wanted[name], rtol=1e-4, atol=1e-6)
+    assert found["mouth"].shape == (2,)
+    assert float(found["mouth"].detach().min()) > 0
+    alone = judge(people, lesson, decoded, gray, np.random.default_rng(0), SIDE, with_mouth=False)
+    assert "mouth" not in alone
+
+
+def test_it_learns_and_is_written_whole(
+    people: People, start: torch.Tensor, tmp_path: Path
+) -> None:
+    told: list[int] = []
+    losses = train_encoder(
+        config(tmp_path, steps=50),
+        people,
+        start,
+        card={"command": "mien"},
+        report=lambda step, terms: told.append(step),
+    )
+    assert np.mean(losses[-8:]) < 0.8 * np.mean(losses[:8])
+    assert told == [25, 50]
+    loaded = load_encoder(tmp_path)
+    assert loaded.card["command"] == "mien"
+    assert (loaded.card["people"], loaded.card["steps"]) == (2, 50)
+    photos = people.crops([0, 6], 32)[:, None]
+    with torch.no_grad():
+        first, second = (loaded.encoder(photos).person(row)[0] for row in (0, 1))
+    assert float((first - second).abs().max()) > 0.02, "two people get two sets of maps"
+    assert float((loaded.encoder.template - start).abs().max()) > 0.01, "the mean is learned"
+
+
+def test_a_killed_run_goes_on_bit_for_bit(
+    people: People, start: torch.Tensor, tmp_path: Path
+) -> None:
+    whole = train_encoder(config(tmp_path / "a"), people, start)
+    cut = config(tmp_path / "b", checkpoint_every=2)
+    train_encoder(cut, people, start, stop_after=4)
+    assert train_encoder(cut, people, start) == whole
+
+
+def test_without_a_position_map_the_network_never_sees_the_head(
+    people: People, start: torch.Tensor, tmp_path: Path
+) -> None:
+    train_encoder(config(tmp_path, position_map=False), people, start)
+    unet = load_encoder(tmp_path).unet
+    weight = unet.entry[0].weight
+    assert isinstance(weight, torch.Tensor)
+    assert float(weight[:, -DRIVING_CHANNELS:].abs().max()) == 0
+    assert float(weight[:, :-DRIVING_CHANNELS].abs().max()) > 0
+
+
+def test_without_sinks_the_kind_of_data_changes_nothing(
+    people: People, start: torch.Tensor
+) -> None:
+    learner = Learner(tiny_encoder(), tiny(), start, sinks=False)
+    photos = people.crops([0, 1], 32)[None]
+    for parameter in learner.encoder.maps.parameters():
+        torch.nn.init.normal_(parameter, std=0.1)
+    one, many = (learner.encoder(photos, kind).attributes for kind in ("one", "many"))
+    assert torch.equal(one, many)
+    telling = Learner(tiny_encoder(), tiny(), start, sinks=True)
+    for parameter in telling.encoder.maps.parameters():
+        torch.nn.init.normal_(parameter, std=0.1)
+    with torch.no_grad():
+        assert telling.encoder.sinks is not None
+        telling.encoder.sinks.mul_(1000)
+    one, many = (telling.encoder(photos, kind).attributes for kind in ("one", "many"))
+    assert not torch.equal(one, many)
+
+
+def test_settings_that_make_no_sense_are_refused(tmp_path: Path) -> None:
+    for changes, message in (
+        ({"steps": 0}, "`steps` must be 1 or more, got 0"),
+        ({"window": 8}, "`window` must be 16 or more, got 8"),
+        ({"unet_rate": 0.0}, "`unet_rate` must be above 0, got 0"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            config(tmp_path, **changes)
