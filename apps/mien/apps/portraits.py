@@ -1,0 +1,62 @@
+"""Portraits made ready to learn from: prepared once a split, and found again."""
+
+import zlib
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mien.apps.progress import say
+
+if TYPE_CHECKING:
+    from mien.avatar.people_data import People
+    from mien.avatar.sizes import DecoderSize
+    from mien.data_synth.phrases import Split
+
+PHOTO_ROOM = 1.125  # side of the kept face crops over that of the encoder's
+_HELD_OUT_OF = 10  # one expression in so many is never trained on
+
+
+def check_portraits(folder: Path) -> None:
+    """Refuse a folder that holds no finished portraits."""
+    if not (folder / "manifest.json").is_file():
+        raise ValueError(
+            f"{folder}: wanted a folder with portraits; make one with `mien synth portraits`."
+        )
+
+
+def open_people(
+    folder: Path, split: "Split", size: "DecoderSize", photo_side: int, cache: Path | None = None
+) -> "People":
+    """Open the people of one split, preparing their pictures at the first time.
+
+    Args:
+        folder: Of the portraits.
+        split: Which people.
+        size: Of their layouts.
+        photo_side: Of an encoder's face crops, pixels.
+        cache: Where prepared pictures are kept; beside the portraits where not given.
+
+    Raises:
+        ValueError: If the portraits are unfinished or damaged, or hold none of the split.
+    """
+    from mien.avatar.people_cache import is_cached, write_people
+    from mien.avatar.people_data import People
+    from mien.data_synth.portrait_reader import PortraitFiles
+    from mien.data_synth.portrait_shards import read_manifest
+    from mien.head import Head
+
+    head, side = Head.default(), round(photo_side * PHOTO_ROOM)
+    key = str(read_manifest(folder)["portraits_hash"])
+    kept = (cache or folder / "prepared") / f"{split}-{side}"
+    if not is_cached(kept, key, side):
+        pictures = PortraitFiles(folder, split)
+        say(f"preparing {len(pictures):,} pictures of the split {split}")
+        write_people(kept, pictures, side, key, head)
+    return People(kept, size, head)
+
+
+def held_out_expressions() -> tuple[str, ...]:
+    """Entries of the lexicon that no encoder is trained on, the same everywhere."""
+    from mien.data_synth.lexicon import Lexicon
+
+    entries = sorted(Lexicon.default().entries)
+    return tuple(name for name in entries if zlib.crc32(name.encode()) % _HELD_OUT_OF == 0)
