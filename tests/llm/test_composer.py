@@ -7,7 +7,7 @@ from mien.llm.decoder import QwenDecoder
 from mien.llm.drive import run_steps
 from mien.llm.plan import Line
 from mien.llm.prefix import Prompt
-from mien.llm.reader import join_lines, split_frames
+from mien.llm.reader import join_lines, middle, split_frames
 from mien.llm.sampling import Chooser, Sampling
 
 
@@ -48,6 +48,24 @@ def test_a_code_is_ready_before_the_next_is_asked_for() -> None:
     kinds = [step.code is not None for step in steps]
     first = kinds.index(True)
     assert kinds[first:] == [True, False] * 49 + [True]
+
+
+def test_what_has_no_choice_is_read_along_with_what_comes_next() -> None:
+    composer, steps = _composer(2.0)
+    before = steps[: [step.code is not None for step in steps].index(True)]
+    vocabulary = composer.vocabulary
+    sides = dict(zip(vocabulary.entries, vocabulary.entry_sides, strict=True))
+    forced = 1 + sum(len(sides[line.entry]) == 1 for line in composer.lines)  # the duration too
+    read = 1 + 5 * len(composer.lines)
+    assert len(before) <= read + 2 - forced
+    assert sum(len(step.x) for step in before[:-1] if step.x is not None) >= 3 + read - 2
+
+
+@pytest.mark.parametrize(
+    ("shares", "place"), [([0.4, 0.25, 0.35], 1), ([0.6, 0.1, 0.3], 0), ([0.1, 0.2, 0.7], 2)]
+)
+def test_the_middle_of_a_scale_is_where_half_lies_behind(shares: list[float], place: int) -> None:
+    assert middle(torch.tensor(shares).log()) == place
 
 
 def test_the_noise_of_a_choice_depends_on_its_place_alone() -> None:

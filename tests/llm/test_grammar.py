@@ -35,3 +35,15 @@ def test_a_plan_must_say_something_where_it_has_to() -> None:
         grammar.advance(grammar.allowed(MAX_TICKS)[0])
     assert vocabulary.control("motion") not in strict.allowed(MAX_TICKS)
     assert vocabulary.control("caption") in free.allowed(MAX_TICKS)
+
+
+def test_strengths_and_times_lie_on_scales_and_nothing_else_does() -> None:
+    vocabulary = make_vocabulary(make_codec())
+    grammar = PlanGrammar(vocabulary, "caption", 10)
+    found = []
+    while not grammar.closed:
+        token = grammar.allowed(MAX_TICKS)[0]
+        found.append((grammar.is_ordered, vocabulary.is_pace(token)))
+        grammar.advance(token)
+    assert not found[0][0]  # the duration
+    assert found[1:] == [(paced, paced) for _, paced in found[1:]]

@@ -104,14 +104,14 @@ class Planner:
         grammar = PlanGrammar(vocabulary, "motion", ticks)
         chooser = Chooser(self.seed, vocabulary.motion_start - vocabulary.num_text)
         tokens: list[int] = []
-        hidden = yield Step(
-            torch.cat([prompt.words, _embedded(self.decoder, [vocabulary.control("plan")])]),
-            is_fresh=True,
-        )
+        opening = _embedded(self.decoder, [vocabulary.control("plan")])
+        pending, is_fresh = torch.cat([prompt.words, opening]), True
         while not grammar.closed:
             ids = torch.tensor(grammar.allowed(MAX_TICKS, MIN_TICKS))
             pick = 0
-            if len(ids) > 1:
+            if len(ids) > 1:  # what has no choice is read along with what comes next
+                hidden = yield Step(pending, is_fresh=is_fresh)
+                pending, is_fresh = pending[:0], False
                 logits = self.decoder.logits(hidden[0], ids)
                 if grammar.opens_line:
                     logits = self._with_names(logits, ids, prompt, grammar.lines)
@@ -128,7 +128,7 @@ class Planner:
                 tokens[0] = self._with_slack(tokens[0])
             grammar.advance(tokens[-1])
             if not grammar.closed:
-                hidden = yield Step(_embedded(self.decoder, tokens[-1:]))
+                pending = torch.cat([pending, _embedded(self.decoder, tokens[-1:])])
         lines = tuple(grammar.lines)
         if ticks is None:
             ticks = max(MIN_TICKS, max((line.stop for line in lines), default=0) + _TAIL_TICKS)

@@ -38,6 +38,11 @@ class PlanGrammar:
         """Whether the entry of another line, or the end, comes next."""
         return self._has_duration and not self._part and not self.closed
 
+    @property
+    def is_ordered(self) -> bool:
+        """Whether what comes next lies on a scale: a strength or a time of a line."""
+        return len(self._part) >= 2
+
     def allowed(self, max_ticks: int, min_ticks: int = 5) -> list[int]:
         """The ids that may come next."""
         vocabulary = self.vocabulary
