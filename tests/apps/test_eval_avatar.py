@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from tests.avatar.seen_pictures import PHOTO_SIDE, seen_pictures
+from PIL import Image
+from tests.avatar.seen_pictures import PHOTO_SIDE, SIDE, seen_pictures
 
 from mien.apps.avatar_evaluation import (
     choose_sittings,
@@ -16,9 +17,9 @@ from mien.apps.avatar_evaluation import (
     encode,
     mean_of,
     measure,
-    time_of,
 )
 from mien.apps.avatar_report import Ablation, AvatarReport
+from mien.apps.avatar_timing import time_of
 from mien.apps.cli import main, parse
 from mien.apps.eval_avatar import changes_of
 from mien.apps.portraits import PHOTO_ROOM, held_out_expressions, open_people
@@ -96,6 +97,8 @@ def test_everything_is_measured_and_written(
     for text in ("4 photos: all pictures", "no-mouth (mouth_loss False): aside", "frames/s"):
         assert text in table
     assert "nan" not in table
+    with Image.open(tmp_path / "avatar.png") as sheet:
+        assert sheet.size == (6 * (SIDE + 4), 2 * (SIDE + 4)), "true pictures, below them ours"
 
 
 def test_photos_are_never_what_is_drawn(people: People) -> None:

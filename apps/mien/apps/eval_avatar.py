@@ -46,13 +46,15 @@ class EvaluateAvatar:
     data: Annotated[Path, tyro.conf.arg(metavar="FOLDER")] = Path("runs/portraits")
     """Portraits that `mien synth portraits` made; the encoders' own."""
     out: Annotated[Path, tyro.conf.arg(aliases=["-o"], metavar="FOLDER")] = Path("reports")
-    """Where avatar.md and avatar.json go."""
+    """Where avatar.md, avatar.json and avatar.png go."""
     people: int | None = None
     """Held-out people, at most."""
     pictures: int = 8
     """Pictures of each person."""
     judge_steps: int = 500
     """Steps of training the judge of identity, where there is none yet."""
+    sheet: int = 6
+    """People on the picture."""
     refine_steps: int = 20
     """Steps of the refinement that is timed."""
     speed: tuple[Literal["full", "small", "tiny"], ...] = ("small", "full")
@@ -69,7 +71,7 @@ class EvaluateAvatar:
             check_seed(self.seed)
             if self.encoder is None and not self.compare and not self.speed:
                 raise ValueError("Wanted an encoder, encoders to compare or sizes, got none.")
-            for name in ("pictures", "judge_steps", "refine_steps", "repeats"):
+            for name in ("pictures", "judge_steps", "sheet", "refine_steps", "repeats"):
                 if getattr(self, name) < 1:
                     raise ValueError(f"`{name}` must be at least 1, got {getattr(self, name)}.")
             check_folder(self.out)
@@ -126,7 +128,11 @@ class EvaluateAvatar:
     def _measure(
         self, folder: Path, judge: "FaceIdentity", made: dict[str, Any]
     ) -> dict[str, Any]:
-        from mien.apps.avatar_evaluation import choose_sittings, floors, making_seconds, measure
+        from PIL import Image
+
+        from mien.apps.avatar_evaluation import choose_sittings, floors, measure
+        from mien.apps.avatar_sheet import avatar_sheet
+        from mien.apps.avatar_timing import making_seconds
         from mien.avatar.encoder_file import load_encoder
         from mien.avatar.face_identity import separation
 
@@ -136,6 +142,9 @@ class EvaluateAvatar:
             test, hidden, pictures=self.pictures, most_people=self.people, seed=self.seed
         )
         made |= {"people": len(chosen), "pictures": self.pictures, "encoder": loaded.card}
+        step = max(1, len(chosen) // self.sheet)
+        drawn = avatar_sheet(loaded, test, chosen[::step][: self.sheet])
+        Image.fromarray(drawn).save(self.out / "avatar.png")
         steps = measure(loaded, test, chosen, judge, hidden)
         return {
             "shots": tuple(
@@ -163,7 +172,7 @@ class EvaluateAvatar:
     def _speed(self) -> tuple[dict[str, Any], ...]:
         import torch
 
-        from mien.apps.avatar_evaluation import frame_seconds
+        from mien.apps.avatar_timing import frame_seconds
         from mien.avatar.sizes import SIZES
 
         rows = []
