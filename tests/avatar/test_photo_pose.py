@@ -65,7 +65,7 @@ def test_the_head_lies_on_the_landmarks() -> None:
         off = (flat[:, :2] / flat[:, 2:]).numpy() - face.landmarks[:, :2]
         assert np.median(np.linalg.norm(off, axis=1)) < 2.0  # pixels, of 90 between the eyes
         assert stray < 0.02
-        assert torch.equal(motion.shape, fitted.shape)
+        assert motion.shape is not None and torch.equal(motion.shape, fitted.shape)
     smiles = [float(each.expr[0, EXPR_NAMES.index("mouthSmileLeft")]) for each in fitted.motions]
     assert smiles[0] > 0.45 > 0.15 > smiles[1]
     turned = fitted.motions[1].neck_pose - fitted.motions[0].neck_pose

@@ -57,8 +57,6 @@ class CreateAvatar:
                 if self.download_model
                 else tracking.find_model(self.model)
             )
-        if found is None:
-            say("no trained encoder is there: the avatar begins from a painted face")
         with refusing(kinds=(ValueError, ImportError)), one_thread():
             made = create_avatar(
                 self.photos,

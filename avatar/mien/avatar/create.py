@@ -11,13 +11,13 @@ from jaxtyping import Float
 from torch import Tensor
 
 from mien.avatar.avatar import Avatar
-from mien.avatar.encoder import person_maps
+from mien.avatar.encoder import Encoded, person_maps
 from mien.avatar.encoder_file import LoadedEncoder, load_encoder
 from mien.avatar.learned import LearnedHead
 from mien.avatar.lift import lift
 from mien.avatar.photo_colors import measure_palette
 from mien.avatar.photo_file import read_photo
-from mien.avatar.photo_pose import CROP_SIDE, LandmarkerMaker, PhotoPose, pose_photos
+from mien.avatar.photo_pose import CROP_SIDE, LandmarkerMaker, PhotoPose, find_faces, pose_faces
 from mien.avatar.photo_start import paint_start
 from mien.avatar.pictures import PosedPicture
 from mien.avatar.prepared import Prepared
@@ -80,11 +80,13 @@ def create_avatar(
     folder = find_encoder(encoder)
     loaded = None if folder is None else load_encoder(folder)
     images = [read_photo(path) for path in photos]
+    names = [str(path) for path in photos]
+    faces = find_faces(images, names, landmarker)
     say("fitting the head")
     crop_side = CROP_SIDE if loaded is None else loaded.encoder.size.photo_side
-    names = [str(path) for path in photos]
-    poses = pose_photos(images, names, landmarker, name, crop_side=crop_side)
-    say("painting a start in the photo's colors")
+    poses = pose_faces(images, faces, names, name, crop_side=crop_side)
+    if loaded is None:
+        say("painting a start in the photo's colors, since there is no trained encoder")
     start = _start(poses, loaded, name)
     say("lifting the photo's colors")
     pictures = [_with_gaze(start, pose.picture) for pose in poses]
@@ -106,7 +108,9 @@ def _start(poses: Sequence[PhotoPose], loaded: LoadedEncoder | None, name: str) 
     if loaded is None:
         return start_from(painted, from_paint())
     crops = torch.stack([pose.crop for pose in poses])[None]
-    maps = person_maps(*loaded.encoder(crops).person(0), loaded.encoder.template)
+    encoded: Encoded = loaded.encoder(crops)
+    attributes, features = encoded.person(0)
+    maps = person_maps(attributes, features, loaded.encoder.template)
     layout = learned_layout(painted, loaded.decoder)
     learned = LearnedHead(loaded.decoder, layout, maps, loaded.unet)
     return dataclasses.replace(painted, learned=learned)

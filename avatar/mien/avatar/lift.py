@@ -34,10 +34,7 @@ _SOLID = 0.985  # opacity of lifted skin
 _GROWN = 0.15  # cover that counts as hair
 _SURE = 0.5  # from there on a texel is what photos say it is
 _EAR_MM = ((-57.0, 17.0), (-112.0, -50.0), (71.5, 75.0))  # height, depth, from the middle
-_HAIRY_MM = (
-    -35.0,
-    -45.0,
-)  # above this height and in front of this depth photos tell skin and hair
+_HAIRY_MM = (-35.0, -45.0)  # height and depth from which on photos tell skin and hair apart
 
 
 def lift(avatar: Avatar, pictures: Sequence[PosedPicture]) -> Avatar:
@@ -102,7 +99,7 @@ def _tell_apart(
     (low, high), (back, front), (aside, farther) = _EAR_MM
     ear = (np.abs(x) > np.where(y < 0, aside, farther)) & (y > low) & (y < high)
     ear &= (z > back) & (z < front)
-    if groomed[ear].mean() < 0.9:  # else it is a style that hides ears
+    if ear.any() and groomed[ear].mean() < 0.9:  # else it is a style that hides ears
         is_hair &= ~ear
     return dataclasses.replace(sheet, is_hair=is_hair)
 
@@ -142,7 +139,7 @@ def complete(
     below, above = np.log(start + _DARK), np.log(colors + _DARK)  # light is a factor
     mirrored = _merge(sheet, below, above[sheet.mirror], there)
     merged = _merge(sheet, mirrored, above, weights)
-    return np.clip(np.exp(merged) - _DARK, 0.0, 1.0)
+    return np.asarray(np.clip(np.exp(merged) - _DARK, 0.0, 1.0))
 
 
 def _merge(sheet: TexelSheet, below: Array, above: Array, weights: Array) -> Array:

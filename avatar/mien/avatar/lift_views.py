@@ -83,4 +83,4 @@ def _hair_likeness(
     sure = sheet.is_hair & (view.seen > 0.6) & (view.mask < 0.05) & (unlike > 0.5)
     if sure.sum() < _ENOUGH_HAIR:
         return np.zeros(len(sheet))
-    return Tint.of(view.colors[sure]).likeness(view.colors) * unlike
+    return np.asarray(Tint.of(view.colors[sure]).likeness(view.colors) * unlike)

@@ -73,8 +73,9 @@ def _check_header(path: Path, image: Image) -> None:
             f"{str(path)!r} must be at least {MIN_SIDE} pixels wide and high, "
             f"got {width}x{height}."
         )
-    if getattr(image, "n_frames", 1) > 1:
-        raise ValueError(f"{str(path)!r} must be one picture, got {image.n_frames} frames.")
+    frames = int(getattr(image, "n_frames", 1))
+    if frames > 1:
+        raise ValueError(f"{str(path)!r} must be one picture, got {frames} frames.")
     if image.mode not in _MODES:
         raise ValueError(
             f"{str(path)!r} must have 8 bits a channel (RGB, grey, palette or CMYK), "

@@ -200,11 +200,11 @@ class _Fitter:
         def closure() -> Tensor:
             optimizer.zero_grad()
             loss = self.loss(at)
-            loss.backward()
+            torch.autograd.backward(loss)
             return loss
 
         with torch.enable_grad():
-            optimizer.step(closure)
+            optimizer.step(closure)  # type: ignore[no-untyped-call]
         found = _Unknowns(*(value.detach() for value in vars(at).values()))
         if not all(bool(torch.isfinite(value).all()) for value in vars(found).values()):
             return self.start

@@ -111,10 +111,31 @@ def pose_photos(
     Raises:
         ValueError: As `find_face`, or if the head cannot be fitted to a face.
     """
+    return pose_faces(
+        photos, find_faces(photos, names, landmarker), names, identity, side, crop_side
+    )
+
+
+def find_faces(
+    photos: Sequence[UInt8[ndarray, "h w 3"]], names: Sequence[str], landmarker: LandmarkerMaker
+) -> list[Face]:
+    """Find the face of each photo; see `find_face`."""
     faces = []
     for photo, name in zip(photos, names, strict=True):
         with landmarker() as finder:
             faces.append(find_face(photo, finder, name))
+    return faces
+
+
+def pose_faces(
+    photos: Sequence[UInt8[ndarray, "h w 3"]],
+    faces: Sequence[Face],
+    names: Sequence[str],
+    identity: str = "person",
+    side: int = PICTURE_SIDE,
+    crop_side: int = CROP_SIDE,
+) -> list[PhotoPose]:
+    """Pose photos of one person, whose face in each is known; see `pose_photos`."""
     fitted = fit_faces(faces, [(photo.shape[1], photo.shape[0]) for photo in photos])
     found = []
     for row, (photo, name) in enumerate(zip(photos, names, strict=True)):

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from mien.avatar.avatar import Avatar
-from mien.avatar.look import Color, Look
+from mien.avatar.look import Color, HairStyle, Look
 from mien.avatar.paint import paint
 from mien.avatar.photo_colors import Palette
 from mien.avatar.pigment import skin_color
@@ -37,7 +37,7 @@ def look_of(palette: Palette) -> Look:
     melanin, blood = float(_MELANIN[row]), float(_BLOOD[column])
     tone = next(name for most, name in _TONES if melanin <= most)
     look = toned(Look(), tone)
-    short = "coils" if melanin > _COILS_FROM else "short"
+    short: HairStyle = "coils" if melanin > _COILS_FROM else "short"
     look = dataclasses.replace(
         look,
         melanin=melanin,

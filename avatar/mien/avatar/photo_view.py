@@ -63,7 +63,7 @@ class PhotoView:
         depth = there[:, 2].clamp(min=1e-3)
         K = camera.K.double()
         pixels = (there[:, :2] / depth[:, None] * K[[0, 1], [0, 1]] + K[:2, 2]).numpy()
-        inside = ((pixels > 0) & (pixels < [camera.width, camera.height])).all(1)
+        inside = np.all((pixels > 0) & (pixels < [camera.width, camera.height]), axis=1)
         toward = -torch.nn.functional.normalize(there, dim=-1)
         facing = ((normals.double() @ rotmat.T) * toward).sum(-1).numpy()
         hidden_by = occluders.double() @ rotmat.T + shift
