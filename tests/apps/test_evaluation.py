@@ -4,6 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mien.apps.cli import main
 from mien.apps.evaluation import Report, held_out_clips
 from mien.apps.trials import Trial, read_prompts
 from mien.data_synth.clip import make_clip, split_of
@@ -85,3 +86,16 @@ def test_the_table_shows_each_figure_with_its_bounds() -> None:
     assert "4.10 | truth 4.90, another clip's 1.50" in table
     with_take = dataclasses.replace(REPORT, take=FIGURES)
     assert "the real take" in with_take.as_markdown() and "the real take" not in table
+
+
+def test_outside_the_repository_the_usual_prompts_are_explained(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["eval", "--quick"]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1 and str(tmp_path) in error
+    assert "run from the repository's folder" in error and "--prompts PATH.toml" in error
+    assert not list(tmp_path.iterdir())
+    assert main(["eval", "--prompts", "mine.toml"]) == 2
+    assert capsys.readouterr().err == "mien: error: mine.toml: there is no such file.\n"

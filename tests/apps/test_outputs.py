@@ -1,4 +1,7 @@
 import json
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -10,13 +13,24 @@ from mien import pipeline
 from mien.apps import outputs
 from mien.apps.cli import main
 from mien.apps.drawing import Drawing, draw_sheet
-from mien.apps.outputs import check_outputs, write_outputs
+from mien.apps.outputs import WRITABLE, check_outputs, write_outputs
 from mien.apps.refusal import Refusal
 from mien.apps.video import read_video
 from mien.arkit import CHANNEL_NAMES, motion_from_curves
 from mien.motion import Motion
 
 SMALL = Drawing(size=64)
+
+
+@contextmanager
+def full_disk() -> Iterator[None]:
+    """No file may have more than 500 bytes: a write ends as on a full disk, by the system."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (500, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 @pytest.fixture
@@ -70,10 +84,31 @@ def test_where_one_output_fails_none_is_left_and_old_ones_stay(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(outputs, "draw_sheet", full)
-    with pytest.raises(Refusal, match="No space left on device"):
+    with pytest.raises(Refusal, match=r"^\S*/out\.png: No space left on device$"):
         write_outputs(clip, [old, tmp_path / "out.npz", tmp_path / "out.png"], SMALL)
     assert [path.name for path in tmp_path.iterdir()] == ["out.csv"]
     assert old.read_text() == "what was there before"
+
+
+@pytest.mark.parametrize("kind", sorted({*WRITABLE} - {".flame.npz", ".curves.png"}))
+def test_a_file_that_the_system_cannot_hold_is_named(
+    clip: Motion, tmp_path: Path, kind: str
+) -> None:
+    path = tmp_path / f"out{kind}"
+    with full_disk(), pytest.raises(Refusal, match="File too large") as refusal:
+        write_outputs(clip.slice(0, 2), [path], SMALL)
+    message = str(refusal.value)
+    assert message.count(str(path)) == 1 and "\n" not in message and "/." not in message
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_video_without_an_encoder_is_refused_before_the_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(outputs.ENCODERS, ".mp4", "no-such-encoder")
+    with pytest.raises(ValueError, match=r"out\.mp4: wanted PyAV with the encoder no-such-enc"):
+        check_outputs([tmp_path / "out.mp4"])
+    check_outputs([tmp_path / "out.gif"])
 
 
 def test_an_existing_output_is_replaced_as_a_whole(clip: Motion, tmp_path: Path) -> None:

@@ -1,9 +1,12 @@
 import math
+from pathlib import Path
 
 import pytest
 
+from mien.apps.cli import main
 from mien.apps.request import (
     MAX_WORDS,
+    check_avatar,
     check_fps,
     check_sampling,
     check_seconds,
@@ -93,3 +96,14 @@ def test_seeds_out_of_range_are_refused(seed: int) -> None:
 def test_sampling_settings_out_of_range_are_refused(temperature: float, top_p: float) -> None:
     with pytest.raises(ValueError, match="`temperature` must|`top_p` must"):
         check_sampling(temperature, top_p)
+
+
+@pytest.mark.parametrize("avatar", ["", "  "])
+def test_an_avatar_without_a_name_is_refused(
+    avatar: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    check_avatar("adult")
+    argv = ["animate", "a nod", "-o", str(tmp_path / "out.mp4"), "--avatar", avatar]
+    assert main(argv) == 2
+    wanted = "`avatar` must be a name from `mien avatar list` or a folder"
+    assert capsys.readouterr().err == f"mien: error: {wanted}, got {avatar!r}.\n"

@@ -14,6 +14,7 @@ from mien.apps.refusal import refusing
 from mien.apps.request import (
     Device,
     FlameFile,
+    check_avatar,
     check_fps,
     check_sampling,
     check_seconds,
@@ -84,6 +85,7 @@ class Animate:
             check_seed(self.seed)
             check_fps(self.fps)
             check_sampling(self.temperature, self.top_p)
+            check_avatar(self.avatar)
             flame = load_flame(self.head)
             clip = self._clip(flame)
             check_outputs(self.output, flame=flame)

@@ -8,12 +8,14 @@ from typing import Annotated, Literal
 import tyro
 
 from mien.apps.inputs import check_input, read_clip
+from mien.apps.outputs import naming
 from mien.apps.progress import say
 from mien.apps.refusal import refusing
 from mien.apps.request import Device, check_device, check_seed
 from mien.apps.train import check_folder
 
 QUICK_CLIPS, QUICK_PROMPTS = 8, 5
+PROMPTS = Path("tests/prompts/unseen_wording.toml")  # in mien's repository; no wheel holds it
 
 
 @dataclass(frozen=True)
@@ -28,9 +30,7 @@ class Evaluate:
     """Where eval.md and eval.json go."""
     take: Annotated[Path | None, tyro.conf.arg(metavar="PATH")] = None
     """A real recording (.csv, .gesichter) to code as well."""
-    prompts: Annotated[Path, tyro.conf.arg(metavar="PATH.toml")] = Path(
-        "tests/prompts/unseen_wording.toml"
-    )
+    prompts: Annotated[Path, tyro.conf.arg(metavar="PATH.toml")] = PROMPTS
     """Prompts in free wording, with what must be seen."""
     part: Literal["a", "b", "all"] = "b"
     """Which part of a file that has parts: a may be looked at while a model is improved."""
@@ -55,7 +55,7 @@ class Evaluate:
                     f"`clips` must be from 1 to 100000 and `seeds` from 1 to 1000, "
                     f"got {self.clips} and {self.seeds}."
                 )
-            check_input(self.prompts, [".toml"])
+            check_prompts(self.prompts)
             if self.take is not None:
                 check_input(self.take)
             check_folder(self.out)
@@ -84,8 +84,18 @@ class Evaluate:
             report = evaluate(clips, seeds, self.seed, prompts, take, self.device)
         table = report.as_markdown()
         print(table)
-        with refusing(kinds=(OSError,)):
-            (self.out / "eval.md").write_text(table + "\n", encoding="utf-8")
-            text = json.dumps(asdict(report), indent=1, ensure_ascii=False)
-            (self.out / "eval.json").write_text(text + "\n", encoding="utf-8")
+        text = json.dumps(asdict(report), indent=1, ensure_ascii=False)
+        for path, content in ((self.out / "eval.md", table), (self.out / "eval.json", text)):
+            with naming(path):
+                path.write_text(content + "\n", encoding="utf-8")
         say(f"wrote {self.out}/eval.md and eval.json")
+
+
+def check_prompts(path: Path) -> None:
+    """Refuse a file of prompts that is not there; the usual one is in the repository alone."""
+    if path == PROMPTS and not path.exists():
+        raise ValueError(
+            f"--prompts: the usual {path} is part of mien's repository, got {Path.cwd()}; "
+            "run from the repository's folder, or name prompts of your own: --prompts PATH.toml."
+        )
+    check_input(path, [".toml"])

@@ -9,9 +9,12 @@ from typing import TYPE_CHECKING
 from mien.apps.drawing import Drawing, draw_frames, draw_sheet, write_avatar_glb
 from mien.apps.inputs import extension
 from mien.apps.progress import say
-from mien.apps.refusal import refusing
+from mien.apps.refusal import MAX_CHARACTERS, Refusal, refusing
+from mien.text import one_line
 
 if TYPE_CHECKING:
+    from PIL.Image import Image
+
     from mien.head import Head
     from mien.motion import Motion
 
@@ -28,6 +31,7 @@ WRITABLE = {
     ".flame.npz": "FLAME parameters",
 }
 PICTURES = {".mp4", ".gif", ".png"}
+ENCODERS = {".mp4": "libx264", ".gif": "gif"}
 LATER = {".html": "a viewer"}
 
 
@@ -64,6 +68,7 @@ def check_outputs(
             raise ValueError(f"{path}: named twice; each output must be a file of its own.")
         seen[path.resolve()] = path
         check_writable(path)
+        _check_encoder(path)
 
 
 def any_picture(paths: Sequence[Path]) -> bool:
@@ -100,6 +105,21 @@ def _check_kind(path: Path, kinds: Collection[str]) -> None:
     raise ValueError(f"{path}: wanted one of {_names(kinds)}, {got}.")
 
 
+def _check_encoder(path: Path) -> None:
+    name = ENCODERS.get(extension(path))
+    if name is None:
+        return
+    from av import Codec
+
+    try:
+        Codec(name, "w")
+    except ValueError as error:
+        raise ValueError(
+            f"{path}: wanted PyAV with the encoder {name}, got one without; "
+            "install the wheel of `av`, or write .png or data."
+        ) from error
+
+
 def _names(kinds: Collection[str]) -> str:
     return " ".join(kinds)
 
@@ -113,9 +133,29 @@ def writing(path: Path) -> Iterator[Path]:
     """
     from mien.files import whole_file
 
-    with refusing(kinds=(OSError,)), whole_file(path) as temporary:
+    with refusing(kinds=(OSError,)), whole_file(path) as temporary, naming(path, temporary):
         yield temporary
     say(f"wrote {path}")
+
+
+@contextmanager
+def naming(path: Path, temporary: Path | None = None) -> Iterator[None]:
+    """Let the system's errors name the file that was asked for, never what stands in for it.
+
+    Args:
+        path: What the user wants written.
+        temporary: Where it is written first, if anywhere else.
+
+    Raises:
+        Refusal: If the system cannot write it.
+    """
+    try:
+        yield
+    except OSError as error:
+        text = one_line(error.strerror or error, MAX_CHARACTERS)
+        if temporary is not None:
+            text = text.replace(str(temporary), str(path))
+        raise Refusal(text if str(path) in text else f"{path}: {text}") from error
 
 
 def write_outputs(
@@ -135,45 +175,48 @@ def write_outputs(
     from mien.files import whole_file
 
     with refusing(kinds=(OSError,)), ExitStack() as stack:
-        staged = [(extension(path), stack.enter_context(whole_file(path))) for path in paths]
-        _write_data(motion, [pair for pair in staged if pair[0] not in PICTURES], drawing, flame)
-        _write_pictures(motion, [pair for pair in staged if pair[0] in PICTURES], drawing)
+        staged = [(path, stack.enter_context(whole_file(path))) for path in paths]
+        for path, temporary in staged:
+            if extension(path) not in PICTURES:
+                with naming(path, temporary):
+                    _write_data(motion, extension(path), temporary, drawing, flame)
+        _write_pictures(motion, staged, drawing)
     for path in paths:
         say(f"wrote {path}")
 
 
 def _write_data(
-    motion: "Motion",
-    staged: list[tuple[str, Path]],
-    drawing: Drawing,
-    flame: "Head | None",
+    motion: "Motion", kind: str, path: Path, drawing: Drawing, flame: "Head | None"
 ) -> None:
-    from mien.apps.plots import plot_curves
-    from mien.formats import write_motion
-    from mien.formats.curves_json import write_curves_json
-    from mien.formats.flame_params import write_flame_params
+    if kind == ".glb":
+        write_avatar_glb(motion, drawing.avatar, path)
+    elif kind == ".curves.json":
+        from mien.formats.curves_json import write_curves_json
 
-    for kind, path in staged:
-        if kind == ".glb":
-            write_avatar_glb(motion, drawing.avatar, path)
-        elif kind == ".curves.json":
-            write_curves_json(motion, path)
-        elif kind == ".flame.npz" and flame is not None:
-            write_flame_params(path, motion, flame)
-        elif kind == ".curves.png":
-            plot_curves(motion).save(path, format="png")
-        else:
-            write_motion(motion, path)
+        write_curves_json(motion, path)
+    elif kind == ".flame.npz" and flame is not None:
+        from mien.formats.flame_params import write_flame_params
+
+        write_flame_params(path, motion, flame)
+    elif kind == ".curves.png":
+        from mien.apps.plots import plot_curves
+
+        plot_curves(motion).save(path, format="png")
+    else:
+        from mien.formats import write_motion
+
+        write_motion(motion, path)
 
 
-def _write_pictures(motion: "Motion", staged: list[tuple[str, Path]], drawing: Drawing) -> None:
-    from mien.apps.video import write_video
+def _write_pictures(motion: "Motion", staged: list[tuple[Path, Path]], drawing: Drawing) -> None:
+    sheet: Image | None = None
+    for path, temporary in staged:
+        kind = extension(path)
+        with naming(path, temporary):
+            if kind == ".png":
+                sheet = sheet or draw_sheet(motion, drawing)
+                sheet.save(temporary)
+            elif kind in PICTURES:
+                from mien.apps.video import write_video
 
-    videos = [path for kind, path in staged if kind != ".png"]
-    sheets = [path for kind, path in staged if kind == ".png"]
-    for path in videos:
-        write_video(path, draw_frames(motion, drawing), motion.fps)
-    if sheets:
-        picture = draw_sheet(motion, drawing)
-        for path in sheets:
-            picture.save(path)
+                write_video(temporary, draw_frames(motion, drawing), motion.fps)

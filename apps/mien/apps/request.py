@@ -92,6 +92,14 @@ def check_sampling(temperature: float, top_p: float) -> None:
         raise ValueError(f"`top_p` must be above 0 and at most 1, got {top_p:g}.")
 
 
+def check_avatar(avatar: str) -> None:
+    """Refuse an avatar without a name, which as a path would be the current folder."""
+    if not avatar.strip():
+        raise ValueError(
+            f"`avatar` must be a name from `mien avatar list` or a folder, got {avatar!r}."
+        )
+
+
 def check_device(device: Device) -> None:
     """Refuse CUDA where there is none."""
     if device == "cuda":
