@@ -64,7 +64,7 @@ def test_every_phrase_takes_every_person_and_form(wording: FreeWording) -> None:
         for phrase in phrases:
             for form in FORMS:
                 inflected = inflect(phrase, form)
-                for person in (*PERSONS, YOU):
+                for person in (*PERSONS, YOU) if "{" in inflected else ():
                     assert "{" not in fill(inflected, person)
 
 
