@@ -1,4 +1,5 @@
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -9,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from mien.apps.demo import check_port
+from mien.apps.demo import animate, check_port
 
 
 def free_port() -> int:
@@ -18,20 +19,35 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+Server = subprocess.Popen[str]
+
+
 @pytest.fixture(scope="module")
-def address() -> Iterator[str]:
-    """The page as `mien demo` serves it; in a process of its own, which leaves nothing behind."""
+def temporary(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the server's temporary files go."""
+    return tmp_path_factory.mktemp("temporary")
+
+
+@pytest.fixture(scope="module")
+def served(temporary: Path) -> Iterator[tuple[Server, str]]:
+    """`mien demo` in a process of its own, and where its page is."""
     port = free_port()
     argv = [sys.executable, "-m", "mien.apps", "demo", "--port", str(port)]
-    with subprocess.Popen(argv, stderr=subprocess.PIPE, text=True) as server:
+    environment = os.environ | {"TMPDIR": str(temporary)}
+    with subprocess.Popen(argv, stderr=subprocess.PIPE, text=True, env=environment) as server:
         try:
             lines = iter(server.stderr.readline, "") if server.stderr else iter(())
             assert any(
                 line == f"mien: open http://127.0.0.1:{port}/, end with Ctrl+C\n" for line in lines
             )
-            yield f"http://127.0.0.1:{port}"
+            yield server, f"http://127.0.0.1:{port}"
         finally:
             server.terminate()
+
+
+@pytest.fixture(scope="module")
+def address(served: tuple[Server, str]) -> str:
+    return served[1]
 
 
 def fetch(url: str, body: bytes | None = None, kind: str = "application/json") -> str:
@@ -82,6 +98,26 @@ def test_a_bad_clip_is_answered_by_one_line(address: str, tmp_path: Path) -> Non
     path.write_text("a smile\n")
     kind, answer = call(address, "caption", upload(address, path))
     assert kind == "error" and "broken.csv" in str(answer)
+
+
+def test_what_the_page_makes_lies_in_its_folder(tmp_path: Path) -> None:
+    video, curves, files = animate("a nod", 0.4, 0, "adult", folder=tmp_path, device="cpu")
+    (made,) = tmp_path.iterdir()
+    assert sorted(files) == sorted(str(path) for path in made.iterdir())
+    assert video in files and curves.width > curves.height
+
+
+def test_nothing_is_left_behind_by_a_page_that_is_terminated(
+    served: tuple[Server, str], temporary: Path, tmp_path: Path
+) -> None:
+    server, address = served
+    path = tmp_path / "clip.csv"
+    path.write_text("a smile\n")
+    upload(address, path)
+    assert list(temporary.rglob("clip.csv"))
+    server.terminate()
+    assert server.wait(60) == 143
+    assert not list(temporary.iterdir())
 
 
 @pytest.mark.parametrize("port", [0, 80, 70000])

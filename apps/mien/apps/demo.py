@@ -1,7 +1,11 @@
 """`mien demo`: a page in the browser for both directions."""
 
+import os
+import signal
+import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -12,6 +16,7 @@ from mien.apps.progress import say
 from mien.apps.refusal import Refusal, describe, refusing
 from mien.apps.request import (
     Device,
+    check_avatar,
     check_device,
     check_seconds,
     check_seed,
@@ -45,16 +50,29 @@ class Demo:
     """Where models run and frames are drawn."""
 
     def run(self) -> None:
-        """Serve until interrupted."""
+        """Serve until interrupted or terminated; no temporary files stay."""
         with refusing():
             check_port(self.port)
             check_device(self.device)
         say("loading")
-        page = build(self.device)
-        with refusing(kinds=(OSError,)):
-            url = launch(page, self.port)
-        say(f"open {url}, end with Ctrl+C")
-        page.block_thread()
+        with working_folder() as folder:
+            page = build(folder, self.device)
+            with refusing(kinds=(OSError,)):
+                url = launch(page, self.port)
+            say(f"open {url}, end with Ctrl+C")
+            page.block_thread()
+
+
+@contextmanager
+def working_folder() -> Iterator[Path]:
+    """A folder for what the page makes and is sent; gone when the block ends, by SIGTERM too."""
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    try:
+        with tempfile.TemporaryDirectory(prefix="mien-", ignore_cleanup_errors=True) as name:
+            os.environ["GRADIO_TEMP_DIR"] = name
+            yield Path(name)
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def check_port(port: int) -> None:
@@ -84,8 +102,8 @@ def launch(page: "gradio.Blocks", port: int) -> str:
     return str(url)
 
 
-def build(device: Device = "cpu") -> "gradio.Blocks":
-    """The page: one tab a direction."""
+def build(folder: Path, device: Device = "cpu") -> "gradio.Blocks":
+    """The page: one tab a direction; what it makes goes to `folder`."""
     import gradio
 
     page: gradio.Blocks = gradio.Blocks(title="mien", analytics_enabled=False)
@@ -94,13 +112,13 @@ def build(device: Device = "cpu") -> "gradio.Blocks":
             "# mien\nLanguage to facial motion, and back. Everything runs on this machine."
         )
         with gradio.Tab("Text to face"):
-            _build_animate(device)
+            _build_animate(folder, device)
         with gradio.Tab("Clip to text"):
             _build_caption(device)
     return page
 
 
-def _build_animate(device: Device) -> None:
+def _build_animate(folder: Path, device: Device) -> None:
     import gradio
 
     from mien.avatar.avatar_file import shipped_names
@@ -123,7 +141,7 @@ def _build_animate(device: Device) -> None:
     inputs, outputs = [text, seconds, seed, avatar], [video, plot, files]
 
     def answer(*values: Any) -> Any:
-        return _telling(lambda: animate(*values, device=device))
+        return _telling(lambda: animate(*values, folder=folder, device=device))
 
     go.click(answer, inputs, outputs, api_name="animate")
     text.submit(answer, inputs, outputs, api_visibility="private")
@@ -152,7 +170,13 @@ def _build_caption(device: Device) -> None:
 
 
 def animate(
-    text: str, seconds: float | None, seed: float | None, avatar: str, *, device: Device
+    text: str,
+    seconds: float | None,
+    seed: float | None,
+    avatar: str,
+    *,
+    folder: Path,
+    device: Device,
 ) -> "tuple[str, Image, list[str]]":
     """A video, its curves and everything to download, for a prompt.
 
@@ -161,6 +185,7 @@ def animate(
         seconds: Length; 0 leaves it to the text.
         seed: Of the sampling.
         avatar: Whose face.
+        folder: Where the files go, in a folder of their own.
         device: Where models run.
     """
     from mien import pipeline
@@ -169,11 +194,12 @@ def animate(
     check_words(plain_prompt(text))  # at once, before anything heavy is loaded
     check_seconds(seconds or None)
     check_seed(int(seed or 0))
+    check_avatar(avatar)
     drawing = Drawing(avatar, device=device)
     drawing.check()
     motion = pipeline.animate(text, seconds or None, int(seed or 0), device=device)
-    folder = Path(tempfile.mkdtemp(prefix="mien-"))
-    paths = [folder / f"face{kind}" for kind in (".mp4", ".csv", ".npz", ".png")]
+    made = Path(tempfile.mkdtemp(dir=folder))
+    paths = [made / f"face{kind}" for kind in (".mp4", ".csv", ".npz", ".png")]
     write_outputs(motion, paths, drawing)
     return str(paths[0]), plot_curves(motion), [str(path) for path in paths]
 
