@@ -237,11 +237,18 @@ class Head(nn.Module):
             )
         return self.points
 
-    def face_points(self, motion: Motion) -> Float[Tensor, "t k 3"]:
-        """Give the face points' displacements from neutral, see `PointModel`."""
+    def face_points(self, motion: Motion, *, own: bool = False) -> Float[Tensor, "t k 3"]:
+        """Give the face points' displacements from neutral, see `PointModel`.
+
+        Args:
+            motion: Of this head.
+            own: Those of the motion's own person, whose longer jaw travels farther, as a scan
+                would show them; else the mean person's, so that who moves is not in them.
+        """
         motion = motion.to(self.v_template)
+        shape = motion.shape if own else None
         model = self.point_model()
-        return model(motion.expr, motion.jaw_pose, motion.eye_pose, motion.shape)  # type: ignore[no-any-return]
+        return model(motion.expr, motion.jaw_pose, motion.eye_pose, shape)  # type: ignore[no-any-return]
 
     def point_model(self) -> PointModel:
         """Give the face points as a differentiable function of expression, jaw and gaze."""

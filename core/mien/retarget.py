@@ -30,9 +30,10 @@ def retarget(
 ) -> FitResult:
     """Give the motion of `target` that does what `motion` does on `source`.
 
-    The face goes by the face points: displacements from the same person's neutral face in eye
-    distances, so neither identity nor size leaks. The skull's turn becomes the target's neck's,
-    and the target's neck joint goes where the source's goes, in metres.
+    The face goes by the face points of each head's mean person, displacements from neutral in eye
+    distances, so neither identity nor size leaks: of one performance by two people the same comes
+    out. The skull's turn becomes the target's neck's, and the target's neck joint goes where the
+    source's goes, in metres.
 
     Args:
         motion: Of the source head; its `shape` is the person who moves.
@@ -65,7 +66,7 @@ def retarget_points(
     shape: Float[Tensor, " s"] | None = None,
     **options: Any,
 ) -> FitResult:
-    """As `retarget`, with the source's face points given; the skull goes as in `motion`."""
+    """As `retarget`, with the mean person's face points given; the skull goes as in `motion`."""
     is_seen = _seen_by_both(source, target)
     if "expr_bounds" not in options and not _has_named_expression(target):
         options["expr_bounds"] = _FREE_BOUNDS
@@ -74,10 +75,10 @@ def retarget_points(
         points.to(target.v_template),
         motion.head_rotmat().to(target.v_template),
         motion.fps,
-        shape=shape,
         **options,
     )
     found = result.motion.replace(
+        shape=None if shape is None else shape.to(target.v_template),
         translation=neck_shift(motion, source).to(target.v_template),
         text=motion.text,
         labels=motion.labels,

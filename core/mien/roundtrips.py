@@ -24,6 +24,7 @@ from mien.shapes_files import read_ict_npz
 
 __all__ = [
     "Hop",
+    "Leak",
     "format_hops",
     "format_people",
     "measure_hops",
@@ -84,7 +85,7 @@ def through_points(
     head = head or Head.default()
     start = time.process_time()
     with torch.no_grad():
-        points = head.face_points(motion)
+        points = head.face_points(motion, own=True)
     found = fit(
         head, points, motion.head_rotmat(), motion.fps, shape=motion.shape, noise_mm=noise_mm
     )
@@ -132,30 +133,55 @@ def through_head(
     return _compared(name, motion, back, source, seconds, other=target)
 
 
+@dataclass(frozen=True)
+class Leak:
+    """How much of who moves is left when several people play one performance.
+
+    Each is the largest distance of any face point from where the mean person has it, in percent of
+    the interpupillary distance.
+
+    Attributes:
+        points: Of the performance's face points.
+        retargeted: Of those on another head, after `retarget`.
+        scanned: Of people's own points, as scans show them: a longer jaw's end travels farther.
+        fitted: Of the performance that `fit` finds from such scans with the person's shape.
+    """
+
+    points: float
+    retargeted: float
+    scanned: float
+    fitted: float
+
+
 def through_identity(
-    motion: Motion, shapes: Sequence[Float[Tensor, " s"]], head: Head | None = None
-) -> tuple[float, float]:
-    """How much of who moves is left in the points: of raw ones, and after a fit of the person.
+    motion: Motion,
+    shapes: Sequence[Float[Tensor, " s"]],
+    head: Head | None = None,
+    other: Head | None = None,
+) -> Leak:
+    """Let each person play the performance, and compare with the mean person.
 
-    The performance is played by each person. Raw, a longer jaw's end travels farther; `fit` with
-    the person's shape takes that out.
-
-    Returns:
-        The largest distance of any point from where the mean person has it, in percent of the
-        interpupillary distance: of the person's own points; and of the mean person's points by
-        the motion that `fit` finds from these.
+    Args:
+        motion: Of the head.
+        shapes: The people.
+        head: Theirs; the default head if None.
+        other: Where `retarget` takes it; the same head if None.
     """
     head = head or Head.default()
-    raw, fitted = 0.0, 0.0
+    other = other or head
     with torch.no_grad():
         wanted = head.face_points(motion.replace(shape=None))
+        elsewhere = other.face_points(retarget(motion.replace(shape=None), head, other).motion)
+        apart = []
         for shape in shapes:
-            points = head.face_points(motion.replace(shape=shape))
-            found = fit(head, points, fps=motion.fps, shape=shape).motion
-            points_again = head.face_points(found.replace(shape=None))
-            raw = max(raw, float((points - wanted).norm(dim=-1).max()))
-            fitted = max(fitted, float((points_again - wanted).norm(dim=-1).max()))
-    return 100 * raw, 100 * fitted
+            played = motion.replace(shape=shape)
+            scan = head.face_points(played, own=True)
+            found = fit(head, scan, fps=motion.fps, shape=shape).motion
+            there = other.face_points(retarget(played, head, other).motion)
+            pairs = (head.face_points(played), wanted), (there, elsewhere), (scan, wanted)
+            pairs = (*pairs, (head.face_points(found), wanted))
+            apart.append([float((a - b).norm(dim=-1).max()) for a, b in pairs])
+    return Leak(*(100 * max(column) for column in zip(*apart, strict=True)))
 
 
 def random_motion(
@@ -240,10 +266,12 @@ def format_people(num_frames: int = _PEOPLE_FRAMES, seed: int = 0) -> str:
         semantic(age=1.0, seed=3),
     ]
     motion = motion_from_curves(_random_curves(min(num_frames, _PEOPLE_FRAMES), seed), 25.0)
-    raw, fitted = through_identity(motion, [person.shape for person in people])
+    leak = through_identity(motion, [person.shape for person in people])
     return (
-        f"one performance by {len(people)} people: points differ by up to {raw:.1f} % of the "
-        f"distance between the eyes, by the motion that `fit` finds by up to {fitted:.3f} %"
+        f"one performance by {len(people)} people, in percent of the distance between the eyes: "
+        f"its points differ by {leak.points:.3f}, after `retarget` by {leak.retargeted:.3f}; "
+        f"scans of the people differ by {leak.scanned:.1f}, what `fit` finds from these by "
+        f"{leak.fitted:.3f}"
     )
 
 
@@ -308,7 +336,7 @@ def _compared(
     if other is not None:
         seen = seen & (other.require_points().loss_weights > 0)
     with torch.no_grad():
-        wanted, found = head.face_points(motion), head.face_points(back)
+        wanted, found = (head.face_points(each, own=True) for each in (motion, back))
     to_mm = 1000 * float(head.interpupillary(motion.shape))
     error = (found - wanted).norm(dim=-1) * to_mm
     if coefficient_error is None:

@@ -170,7 +170,7 @@ def test_one_persons_points_move_another_person(generator: torch.Generator) -> N
     """Points are free of identity only to a degree; the fit says how far it is off."""
     motion = acting(30, generator)
     shape = some_shape(generator)
-    points = HEAD.face_points(motion.replace(shape=shape))
+    points = HEAD.face_points(motion.replace(shape=shape), own=True)
     same = fit(HEAD, points, shape=shape)
     other = fit(HEAD, points)
     assert float(same.error_mm.max()) < 0.05
@@ -241,7 +241,7 @@ def test_rest_is_found_exactly_and_regions_are_named() -> None:
 def test_a_basis_given_changes_nothing(generator: torch.Generator) -> None:
     motion = acting(3, generator)
     shape = some_shape(generator)
-    points = HEAD.face_points(motion.replace(shape=shape))
+    points = HEAD.face_points(motion.replace(shape=shape), own=True)
     basis = PointBasis(HEAD, shape, points)
     for _ in range(2):
         ours, theirs = fit(HEAD, points, shape=shape, basis=basis), fit(HEAD, points, shape=shape)

@@ -64,7 +64,7 @@ def measure(tracked: Motion, truth: Motion, view: Float[Tensor, "3 3"] | None = 
             f"{truth.num_frames}."
         )
     head = Head.default()
-    found, true = head.face_points(tracked), head.face_points(truth)
+    found, true = (head.face_points(motion, own=True) for motion in (tracked, truth))
     scale = head.ipd * 1000
     off = (found - true) * scale
     turned = tracked.head_rotmat()
