@@ -128,7 +128,7 @@ def train_face_identity(
         margin = _MARGIN * nn.functional.one_hot(true, len(people))
         loss = nn.functional.cross_entropy(_SCALE * (alike - margin), true)
         optimizer.zero_grad()
-        loss.backward()
+        torch.autograd.backward(loss)
         optimizer.step()
     return judge.eval().requires_grad_(False)
 

@@ -128,4 +128,5 @@ def _blind(unet: UNet) -> None:
     seen[:, -DRIVING_CHANNELS:] = 0
     with torch.no_grad():
         weight.mul_(seen)
-    weight.register_hook(lambda gradient: gradient * seen.to(gradient))
+    hook: Any = weight.register_hook
+    hook(lambda gradient: gradient * seen.to(gradient))

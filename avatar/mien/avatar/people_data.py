@@ -151,7 +151,8 @@ class People:
 
     def expression_vectors(self) -> Float[Tensor, "t d"]:
         """What a face does at each instant; see `mien.avatar.balancing`."""
-        return expression_vectors(Motion(_FPS, **{n: self.tracks[n] for n in MOTION_TRACKS}))
+        tracks: dict[str, Any] = {name: self.tracks[name] for name in MOTION_TRACKS}
+        return expression_vectors(Motion(_FPS, **tracks))
 
     def camera(self, picture: int) -> Camera:
         """Where a picture was taken from."""
@@ -163,7 +164,7 @@ class People:
     ) -> tuple[Float[Tensor, "b h w 3"], Float[Tensor, "b h w 1"], Float[Tensor, "b h w 1"]]:
         """Image, mask and mouth of some pictures."""
         read = torch.from_numpy(self.pictures[list(pictures)]).float() / 255
-        image, mask, mouth = read.split([3, 1, 1], -1)
+        image, mask, mouth = torch.split(read, [3, 1, 1], -1)
         return image, mask, mouth
 
     def crops(

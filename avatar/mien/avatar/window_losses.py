@@ -85,8 +85,8 @@ def _describe(
     side = maps.shape[-1]
     across, down = (matrix.to(maps) for matrix in _oriented(side))
     smoothing = _smoothing(side).to(maps)
-    rows = (maps @ across.T).unflatten(-1, (-1, side)).transpose(-3, -2).flatten(-3, -2)
-    at = (down @ rows).unflatten(-2, (2, -1, side))
+    rows = torch.unflatten(maps @ across.T, -1, (-1, side)).transpose(-3, -2).flatten(-3, -2)
+    at = torch.unflatten(down @ rows, -2, (2, -1, side))
     energy = (at.square().sum(2) + 1e-8).sqrt()
     around = smoothing @ energy.mean(2, keepdim=True) @ smoothing.T + _MASKING
     return at / around.unsqueeze(2), (smoothing @ energy @ smoothing.T) / around
