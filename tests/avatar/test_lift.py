@@ -110,7 +110,7 @@ def test_completion_keeps_what_is_sure_and_mirrors_the_rest() -> None:
     sheet = TexelSheet.of(start(), start().learned)  # type: ignore[arg-type]
     begun = np.full((len(sheet), 3), 0.5)
     wanted = begun.copy()
-    left = (sheet.resting[:, 0] > 3) & ~sheet.is_hair & ~sheet.is_cloth & ~sheet.near_lids
+    left = (sheet.resting[:, 0] > 3) & ~sheet.is_hair & ~sheet.is_cloth & (sheet.to_lids > 8)
     spot = left & (np.abs(sheet.resting - [35.0, -35.0, 20.0]).max(1) < 9)
     wanted[spot] = [0.8, 0.2, 0.2]
     done = complete(sheet, begun, wanted, left.astype(float))

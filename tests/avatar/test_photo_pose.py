@@ -8,7 +8,7 @@ import torch
 
 from mien.arkit import EXPR_NAMES
 from mien.avatar.photo_fit import fit_faces
-from mien.avatar.photo_pose import crop_face, find_face, pose_photos
+from mien.avatar.photo_pose import crop_face, find_face, pose_photos, shrink
 from mien.head import Head
 from mien.motion import Motion
 from mien.tracking.landmark_points import LandmarkPoints
@@ -115,3 +115,12 @@ def test_bytes_and_floats_are_cropped_alike() -> None:
     assert torch.allclose(
         crop_face(values, marks, 24), crop_face(values.float() / 255, marks, 24), atol=1e-6
     )
+
+
+def test_a_smaller_picture_shows_the_same_at_the_same_place() -> None:
+    (pose,) = pose_photos([PHOTO], ["me.jpg"], lambda: _opened(staged()), side=128, crop_side=32)
+    small = shrink(pose.picture, 64)
+    assert small.image.shape == (64, 64, 3) and small.camera.width == 64
+    assert torch.allclose(small.camera.K[:2], pose.picture.camera.K[:2] / 2)
+    coarse = pose.picture.mask.reshape(64, 2, 64, 2).mean((1, 3))
+    assert float((small.mask - coarse).abs().max()) < 0.2

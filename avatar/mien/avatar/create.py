@@ -17,7 +17,14 @@ from mien.avatar.learned import LearnedHead
 from mien.avatar.lift import lift
 from mien.avatar.photo_colors import measure_palette
 from mien.avatar.photo_file import read_photo
-from mien.avatar.photo_pose import CROP_SIDE, LandmarkerMaker, PhotoPose, find_faces, pose_faces
+from mien.avatar.photo_pose import (
+    CROP_SIDE,
+    LandmarkerMaker,
+    PhotoPose,
+    find_faces,
+    pose_faces,
+    shrink,
+)
 from mien.avatar.photo_start import paint_start
 from mien.avatar.pictures import PosedPicture
 from mien.avatar.prepared import Prepared
@@ -29,6 +36,7 @@ from mien.head import Head
 
 SHIPPED_ENCODER = Path(__file__).parent / "weights" / "encoder"
 MOST_PHOTOS = 16
+_REFINED_SIDE = 320  # pixels: about a texel of the face each
 
 
 def from_paint() -> DecoderSize:
@@ -93,7 +101,10 @@ def create_avatar(
     made = lift(start, pictures)
     if steps:
         say("refining")
-        made = refine(made, [compose(made, picture) for picture in pictures], steps)
+        smaller = [
+            shrink(picture, min(_REFINED_SIDE, picture.camera.width)) for picture in pictures
+        ]
+        made = refine(made, [compose(made, picture) for picture in smaller], steps)
     begun = "a painted start" if loaded is None else "a trained encoder"
     made_by = f"mien avatar create: {len(photos)} photos, {begun}, {steps} steps"
     return dataclasses.replace(made, name=name, made_by=made_by)

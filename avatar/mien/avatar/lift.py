@@ -29,7 +29,7 @@ _DARK = 0.03  # sRGB
 _FADES = (0.08, 0.5)  # weights between which pixels take over
 _REST, _NEVER = 1e-3, 1e-6  # pull of differences to the usual one, where nothing is seen
 _KNOWN = 0.15  # weight from which a difference counts as known
-_LASHES = 0.02  # what lids' edges count
+_LASHES_MM, _LASHES = 6.5, 0.02  # what lids' edges count
 _SOLID = 0.985  # opacity of lifted skin
 _GROWN = 0.15  # cover that counts as hair
 _SURE = 0.5  # from there on a texel is what photos say it is
@@ -107,8 +107,18 @@ def _tell_apart(
 def _regrow(sheet: TexelSheet, told: TexelSheet, start: Float[Array, "m 3"]) -> Array:
     """Colors for what is skin now and was hair, or the other way round, from those around."""
     changed = (sheet.is_hair != told.is_hair) | (sheet.near_hair & ~told.is_hair)
-    grown = _carry_on(told.same_stuff(), start, (~changed).astype(float), _NEVER)
+    usual = _usual(told, start, ~changed)
+    grown = usual + _carry_on(told.same_stuff(), start - usual, (~changed).astype(float), _NEVER)
     return np.where(changed[:, None], grown, start)
+
+
+def _usual(sheet: TexelSheet, values: Array, known: Bool[Array, " m"]) -> Array:
+    """The median of what is known of the same stuff, for hair and for skin; else zero."""
+    usual = np.zeros_like(values)
+    for stuff in (sheet.is_hair, ~sheet.is_hair & ~sheet.is_cloth):
+        if (stuff & known).any():
+            usual[stuff] = np.median(values[stuff & known], 0)
+    return usual
 
 
 def _blend(seen: Sequence[tuple[Array, Array]]) -> tuple[Array, Array]:
@@ -148,14 +158,10 @@ def _merge(sheet: TexelSheet, below: Array, above: Array, weights: Array) -> Arr
     Far from all that is known, the difference is the usual one of the same stuff. Lashes say
     nothing of the lids.
     """
-    near, surely = sheet.same_stuff(), weights**2 * np.where(sheet.near_lids, _LASHES, 1.0)
-    difference, carried = above - below, below.copy()
-    usual = np.zeros_like(below)
-    for stuff in (sheet.is_hair, ~sheet.is_hair & ~sheet.is_cloth):
-        known = stuff & (surely > _KNOWN)
-        if known.any():
-            usual[stuff] = np.median(difference[known], 0)
-    carried += usual + _carry_on(near, difference - usual, surely, _REST)
+    surely = weights**2 * np.where(sheet.to_lids < _LASHES_MM, _LASHES, 1.0)
+    difference = above - below
+    usual = _usual(sheet, difference, surely > _KNOWN)
+    carried = below + usual + _carry_on(sheet.same_stuff(), difference - usual, surely, _REST)
     share = smoothstep(*_FADES, weights)[:, None]
     return np.asarray(share * above + (1 - share) * carried)
 

@@ -27,7 +27,7 @@ _MM = 1e-3
 _LEAST_SPREAD = np.array([0.22, 0.014, 0.014])  # logarithm of luma, shares of red and green
 _LIT = 0.6  # share of pixels that are darker than the bright ones
 _LIKE, _UNLIKE = 2.2, 4.0  # standard deviations
-_ENOUGH = 25  # vertices
+_ENOUGH, _A_FEW = 25, 10  # vertices
 _BESIDE_JAW = (-95.0, -45.0)  # height on the mean head, millimetres: hair is there if it is long
 _BORDER = 0.6  # of its height from above
 _OF_BORDER = (0.09, 0.05)  # distances of sRGB
@@ -139,16 +139,13 @@ def measure_palette(pose: PhotoPose, head: Head) -> Palette:
     picture = pose.picture
     skin = skin_tint(picture, head)
     view, resting = _look(picture, head)
-    open_to_view = (view.seen > 0.3) & (view.mask < 0.05)
+    open_to_view = (view.seen > 0.08) & (view.mask < 0.05)
     on_skin = _on_skin(head)
-    covered = (cover_at(resting, Look(hair="short")) > 0.9) & (resting[:, 1] > 20) & on_skin
-    hair = _tint_of(view.colors[open_to_view & covered])
-    if hair is not None and float(skin.likeness(hair.color[None])[0]) > 0.5:
-        hair = None  # a bald head, or a hood of the skin's color
-    bare = skin.likeness(view.colors) > 0.5
-    cloth = _tint_of(
-        view.colors[open_to_view & on_skin & ~bare & (collar_distance(resting) < -8.0)]
-    )
+    unlike_skin = skin.likeness(view.colors) < 0.5
+    asked = open_to_view & on_skin & unlike_skin
+    covered = (cover_at(resting, Look(hair="short")) > 0.9) & (resting[:, 1] > 20)
+    hair = _tint_of(view.colors[asked & covered])
+    cloth = _tint_of(view.colors[asked & (collar_distance(resting) < -8.0)])
     return Palette(
         skin,
         hair,
@@ -175,7 +172,7 @@ def _on_skin(head: Head) -> Array:
 
 
 def _tint_of(colors: Float[Array, "n 3"]) -> Tint | None:
-    return Tint.of(colors) if len(colors) >= _ENOUGH else None
+    return Tint.of(colors) if len(colors) >= _A_FEW else None
 
 
 def _features(colors: Float[Array, "n 3"]) -> Float[Array, "n 3"]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
@@ -171,6 +172,23 @@ def crop_face(image: Tensor, landmarks: Float[Tensor, "k 2"], side: int) -> Floa
         side: Pixels.
     """
     return _cut(image, _square(landmarks, _CROP_ROOM), side)
+
+
+def shrink(picture: PosedPicture, side: int) -> PosedPicture:
+    """Give a square picture at a smaller size."""
+    camera = picture.camera
+    planes = torch.cat([picture.image.permute(2, 0, 1), picture.mask[None]])[None]
+    small = torch.nn.functional.interpolate(planes, (side, side), mode="bilinear", antialias=True)[
+        0
+    ].clamp(0, 1)
+    K = camera.K.clone()
+    K[:2] *= side / camera.width
+    return dataclasses.replace(
+        picture,
+        image=small[:3].permute(1, 2, 0),
+        mask=small[3],
+        camera=Camera(camera.viewmat, K, side, side),
+    )
 
 
 def _square(landmarks: Float[Tensor, "k 2"], room: float) -> tuple[float, float, float]:

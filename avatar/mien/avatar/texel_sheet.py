@@ -13,6 +13,7 @@ from scipy.spatial import cKDTree
 from torch import Tensor
 
 from mien.avatar.avatar import Avatar
+from mien.avatar.hair import cover_at
 from mien.avatar.learned import LearnedHead
 from mien.avatar.placing import place, vertex_normals
 from mien.avatar.regions import collar_distance
@@ -28,7 +29,7 @@ _TURN_MM = 8.0  # what facing the other way counts for: one lip is not the other
 _FAR_MM = 9.0  # no neighbors beyond it: the chart's holes
 _HAIR_MM, _NEAR_HAIR_MM = 6.0, 10.0  # hair whose foot is this near lies, or may lie, over the skin
 _STRANDS = 4
-_LIDS_MM = 6.5
+_GROWN = 0.5  # cover where hair grows
 _INNER = ("socket_left", "socket_right", "mouth_bag")
 
 
@@ -41,7 +42,7 @@ class TexelSheet:
         resting: Where they lie on the mean head, millimetres.
         is_hair: Whether hair covers them in the avatar's painting.
         near_hair: Whether hair is so near that it may have been read there.
-        near_lids: Whether they lie at the lids' edges, where lashes are.
+        to_lids: Distance to the lids' edges on the mean head, millimetres.
         is_cloth: Whether they lie under the collar; never hair.
         mirror: The texel on the other side of the face.
         near: `[M, M]`, 1 where two texels are neighbors.
@@ -52,7 +53,7 @@ class TexelSheet:
     resting: Float[Array, "m 3"]
     is_hair: Bool[Array, " m"]
     near_hair: Bool[Array, " m"]
-    near_lids: Bool[Array, " m"]
+    to_lids: Float[Array, " m"]
     is_cloth: Bool[Array, " m"]
     mirror: Int[Array, " m"]
     near: csr_matrix
@@ -66,14 +67,16 @@ class TexelSheet:
         resting = read_texels(layout, head.v_template)[rows].double().numpy() / _MM
         normals = texel_normals(layout, head.v_template, head)[rows].double().numpy()
         to_hair = _to_hair(avatar, read_texels(layout, layout.neutral)[rows])
-        near_lids = cKDTree(_lid_edges(head)).query(resting)[0] < _LIDS_MM
+        to_lids = np.asarray(cKDTree(_lid_edges(head)).query(resting)[0])
         is_cloth = collar_distance(resting) < -1.0
         keys = np.concatenate([resting, _TURN_MM * normals], -1)
         flip = np.array([-1.0, 1.0, 1.0, -1.0, 1.0, 1.0])
         mirror = cKDTree(keys).query(keys * flip)[1]
         near, spacing = _neighbors(keys, resting)
-        is_hair, near_hair = ((to_hair < most) & ~is_cloth for most in (_HAIR_MM, _NEAR_HAIR_MM))
-        return cls(rows, resting, is_hair, near_hair, near_lids, is_cloth, mirror, near, spacing)
+        grown = cover_at(resting, avatar.look) > _GROWN
+        is_hair = (grown | (to_hair < _HAIR_MM)) & ~is_cloth
+        near_hair = (is_hair | (to_hair < _NEAR_HAIR_MM)) & ~is_cloth
+        return cls(rows, resting, is_hair, near_hair, to_lids, is_cloth, mirror, near, spacing)
 
     def __len__(self) -> int:
         return len(self.rows)
