@@ -98,7 +98,7 @@ def test_sampling_settings_out_of_range_are_refused(temperature: float, top_p: f
         check_sampling(temperature, top_p)
 
 
-@pytest.mark.parametrize("avatar", ["", "  "])
+@pytest.mark.parametrize("avatar", ["", " "])
 def test_an_avatar_without_a_name_is_refused(
     avatar: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -57,7 +57,7 @@ class Reader:
             The lines of the plan, in ticks of the whole motion, and the caption.
         """
         if len(codes) < BRIEF:
-            held = [*codes, *codes[-1:] * (HELD - len(codes))]
+            held = list(codes) + list(codes[-1:]) * (HELD - len(codes))
             lines = yield from self._read_plan(held, is_held=True)
             caption = yield from self._read_caption(lines)
             return pull_lines(lines, ticks_of(len(codes) / FPS)), caption
