@@ -19,7 +19,7 @@ from mien.avatar.texel_sheet import TexelSheet, read_texels, texel_normals, texe
 Array = np.ndarray
 
 _SIDE_MM, _TOP_MM = (48.0, 58.0), (30.0, 40.0)  # where hair may hang into the face
-_FOLD_MM = (3.0, 9.0)  # from the lids' edges: open eyes hide this skin behind lashes
+_FOLD_MM = (1.5, 8.0)  # from the lids' edges: open eyes hide this skin behind lashes
 _OUTSIDE = 0.6  # how much pixels beyond the picture's mask count, if they look right
 _ENOUGH_HAIR = 60  # texels
 
@@ -70,8 +70,10 @@ def see(
     as_skin = skin.likeness(bare.colors) * (1 - (1 - bare.mask) * backdrop.likeness(bare.pixels))
     aside, height = np.abs(sheet.resting[:, 0]), sheet.resting[:, 1]
     checked = np.maximum(smoothstep(*_SIDE_MM, aside), smoothstep(*_TOP_MM, height))
-    checked = np.where((sheet.to_lids > _FOLD_MM[0]) & (sheet.to_lids < _FOLD_MM[1]), 1.0, checked)
-    trusted = np.maximum(bare.mask * (1 - checked * (1 - as_skin)), _OUTSIDE * as_skin)
+    fold = (sheet.to_lids > _FOLD_MM[0]) & (sheet.to_lids < _FOLD_MM[1])
+    checked = np.where(fold, 1.0, checked)
+    sure = np.where(fold, as_skin**4, as_skin)
+    trusted = np.maximum(bare.mask * (1 - checked * (1 - sure)), _OUTSIDE * sure)
     as_hair = _hair_likeness(sheet, above, skin, backdrop)
     colors = np.stack([bare.colors, above.colors])
     return LiftView(colors, bare.seen, trusted, as_skin, as_hair, skin)
