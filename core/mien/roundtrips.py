@@ -17,28 +17,24 @@ from mien.fit import fit
 from mien.flame_twin import make_flame_face_arrays
 from mien.formats import read_live_link
 from mien.head import Head, head_from_flame
-from mien.identity import semantic
 from mien.motion import Motion
 from mien.retarget import retarget
 from mien.shapes_files import read_ict_npz
 
 __all__ = [
     "Hop",
-    "Leak",
     "format_hops",
-    "format_people",
     "measure_hops",
+    "random_curves",
     "random_motion",
     "through_curves",
     "through_head",
-    "through_identity",
     "through_points",
 ]
 
 _SECONDS_BETWEEN_KEYS = 0.4
 _SHARE_ON = 0.15
 _SAME_NOISE_MM, _OTHER_NOISE_MM = 0.1, 1.0  # heads that can do the same, and others
-_PEOPLE_FRAMES = 25
 
 
 @dataclass(frozen=True)
@@ -133,57 +129,6 @@ def through_head(
     return _compared(name, motion, back, source, seconds, other=target)
 
 
-@dataclass(frozen=True)
-class Leak:
-    """How much of who moves is left when several people play one performance.
-
-    Each is the largest distance of any face point from where the mean person has it, in percent of
-    the interpupillary distance.
-
-    Attributes:
-        points: Of the performance's face points.
-        retargeted: Of those on another head, after `retarget`.
-        scanned: Of people's own points, as scans show them: a longer jaw's end travels farther.
-        fitted: Of the performance that `fit` finds from such scans with the person's shape.
-    """
-
-    points: float
-    retargeted: float
-    scanned: float
-    fitted: float
-
-
-def through_identity(
-    motion: Motion,
-    shapes: Sequence[Float[Tensor, " s"]],
-    head: Head | None = None,
-    other: Head | None = None,
-) -> Leak:
-    """Let each person play the performance, and compare with the mean person.
-
-    Args:
-        motion: Of the head.
-        shapes: The people.
-        head: Theirs; the default head if None.
-        other: Where `retarget` takes it; the same head if None.
-    """
-    head = head or Head.default()
-    other = other or head
-    with torch.no_grad():
-        wanted = head.face_points(motion.replace(shape=None))
-        elsewhere = other.face_points(retarget(motion.replace(shape=None), head, other).motion)
-        apart = []
-        for shape in shapes:
-            played = motion.replace(shape=shape)
-            scan = head.face_points(played, own=True)
-            found = fit(head, scan, fps=motion.fps, shape=shape).motion
-            there = other.face_points(retarget(played, head, other).motion)
-            pairs = (head.face_points(played), wanted), (there, elsewhere), (scan, wanted)
-            pairs = (*pairs, (head.face_points(found), wanted))
-            apart.append([float((a - b).norm(dim=-1).max()) for a, b in pairs])
-    return Leak(*(100 * max(column) for column in zip(*apart, strict=True)))
-
-
 def random_motion(
     head: Head, num_frames: int, seed: int, fps: float = 25.0, strength: float = 1.0
 ) -> Motion:
@@ -232,7 +177,7 @@ def measure_hops(
     flame = flame or head_from_flame(make_flame_face_arrays(seed))
     acted = random_motion(default, num_frames, seed)
     hops = [
-        through_curves(_random_curves(num_frames, seed), 25.0),
+        through_curves(random_curves(num_frames, seed), 25.0),
         through_points(acted, name="default, points"),
         through_head(acted, default, flame, "default, FLAME format", noise),
     ]
@@ -249,30 +194,6 @@ def measure_hops(
         for name, face, trust in others:
             hops.append(through_head(take, default, face, f"{stem}: {name}", trust))
     return hops
-
-
-def format_people(num_frames: int = _PEOPLE_FRAMES, seed: int = 0) -> str:
-    """One line: how far five people, infant to old, differ in one performance's points.
-
-    Args:
-        num_frames: At most so many, and at most a second's.
-        seed: Of the performance: units, jaw and gaze.
-    """
-    people = [
-        semantic(age=0.0),
-        semantic(age=1 / 3),
-        semantic(gender=0.0, seed=1),
-        semantic(gender=1.0, seed=2),
-        semantic(age=1.0, seed=3),
-    ]
-    motion = motion_from_curves(_random_curves(min(num_frames, _PEOPLE_FRAMES), seed), 25.0)
-    leak = through_identity(motion, [person.shape for person in people])
-    return (
-        f"one performance by {len(people)} people, in percent of the distance between the eyes: "
-        f"its points differ by {leak.points:.3f}, after `retarget` by {leak.retargeted:.3f}; "
-        f"scans of the people differ by {leak.scanned:.1f}, what `fit` finds from these by "
-        f"{leak.fitted:.3f}"
-    )
 
 
 def format_hops(hops: Sequence[Hop]) -> str:
@@ -306,8 +227,8 @@ def format_hops(hops: Sequence[Hop]) -> str:
     return "\n".join(lines)
 
 
-def _random_curves(num_frames: int, seed: int) -> Float[Tensor, "t 61"]:
-    """ARKit units as `random_motion` makes them, with jaw and gaze; no head turn."""
+def random_curves(num_frames: int, seed: int) -> Float[Tensor, "t 61"]:
+    """Give ARKit units as `random_motion` makes them, with jaw and gaze; no head turn."""
     motion = random_motion(Head.default(), num_frames, seed)
     curves = curves_from_motion(motion)
     generator = torch.Generator().manual_seed(seed + 1)

@@ -1,4 +1,3 @@
-import re
 from pathlib import Path
 
 import pytest
@@ -7,27 +6,18 @@ import torch
 from mien.arkit import CHANNEL_NAMES
 from mien.flame_twin import make_flame_face_arrays
 from mien.head import Head, head_from_flame
-from mien.identity import Identity, semantic
+from mien.identity import semantic
 from mien.motion import Motion
 from mien.roundtrips import (
     format_hops,
-    format_people,
     measure_hops,
     random_motion,
     through_curves,
     through_head,
-    through_identity,
     through_points,
 )
 
 DEFAULT = Head.default()
-PEOPLE = (
-    semantic(age=0.0),
-    semantic(age=1 / 3),
-    semantic(gender=0.0, seed=1),
-    semantic(gender=1.0, seed=2),
-    semantic(age=1.0, seed=3),
-)
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +56,7 @@ def test_curves_and_motions_come_back_from_points() -> None:
 
 
 def test_a_person_comes_back_from_their_own_points() -> None:
-    motion = acting(10).replace(shape=PEOPLE[0].shape)
+    motion = acting(10).replace(shape=semantic(age=0.0).shape)
     hop = through_points(motion)
     assert hop.error_mm < 0.05 and hop.coefficient_error < 2e-3
 
@@ -84,38 +74,6 @@ def test_a_head_in_flames_format_gives_the_motion_back(flame: Head) -> None:
     motion = random_motion(flame, 6, 0)
     there = through_head(motion, flame, DEFAULT, "back", noise_mm=0.1)
     assert there.name == "back" and there.error_mm < there.moved_mm
-
-
-def test_who_moves_is_not_in_the_motion(flame: Head) -> None:
-    """One performance by five people, from infant to old.
-
-    Scans hold how far each one's own jaw and eyes reach, up to 8 percent of the distance between
-    the eyes; the performance's points, other heads, and what `fit` finds from the scans do not.
-    """
-    leak = through_identity(acting(16), [person.shape for person in PEOPLE], other=flame)
-    assert 0.1 < leak.scanned < 15
-    assert max(leak.points, leak.retargeted, leak.fitted) < 0.1
-
-
-def test_expression_alone_knows_no_person() -> None:
-    motion = random_motion(DEFAULT, 16, 3)
-    leak = through_identity(motion, [person.shape for person in PEOPLE])
-    assert leak.scanned < 1e-3 and leak.fitted < 0.1
-
-
-def test_a_line_says_how_far_people_differ_before_and_after_a_fit() -> None:
-    line = format_people(6)
-    points, retargeted, scanned, fitted = map(float, re.findall(r"by ([\d.]+\d)", line))
-    assert line.startswith("one performance by 5 people") and "\n" not in line
-    assert max(points, retargeted, fitted) < 0.1 < scanned < 15
-
-
-def test_people_differ() -> None:
-    """So that the tests above test something."""
-    faces = [DEFAULT.identity(person.shape) for person in PEOPLE]
-    apart = [1000 * float((face - faces[0]).norm(dim=-1).mean()) for face in faces[1:]]
-    assert min(apart) > 1
-    assert all(isinstance(person, Identity) for person in PEOPLE)
 
 
 def test_the_table_has_a_line_for_each_hop(flame: Head) -> None:

@@ -16,7 +16,7 @@ class EvaluateRetarget:
     """Send motions through points, FLAME, ICT-FaceKit and back, and print what was lost.
 
     The first rows need nothing. A FLAME model of your own replaces a made one in its format. The
-    last line says how far five people differ who do the same.
+    last line says how much of five people is left in what they all do.
     """
 
     frames: int = 100
@@ -44,7 +44,8 @@ class EvaluateRetarget:
                 check_input(self.ict, [".npz"])
             flame = load_flame(self.head)
         from mien.apps.threads import one_thread
-        from mien.roundtrips import format_hops, format_people, measure_hops
+        from mien.identity_leak import format_people
+        from mien.roundtrips import format_hops, measure_hops
 
         with refusing(), one_thread():
             hops = measure_hops(self.frames, self.seed, flame=flame, ict=self.ict, takes=self.take)
