@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from safetensors.numpy import load_file, save_file
 
@@ -16,8 +17,11 @@ from mien import tracking
 from mien.apps.cli import main
 from mien.avatar import create
 from mien.avatar.avatar import Avatar
+from mien.avatar.encoder import ENCODER_SIZES, PhotoEncoder
+from mien.avatar.encoder_file import save_encoder
+from mien.avatar.learned import make_unet
 from mien.avatar.render import render
-from mien.avatar.sizes import DecoderSize
+from mien.avatar.sizes import DecoderSize, tiny
 from mien.avatar.starts import start_from
 from mien.camera import Camera
 from mien.motion import Motion
@@ -244,3 +248,22 @@ def test_a_failed_write_leaves_nothing_and_the_earlier_avatar(
     assert capsys.readouterr().err.splitlines()[-1].endswith("No space left on device")
     assert Avatar.load(folder).learned is None
     assert not [each for each in tmp_path.iterdir() if each.name.startswith(".")]
+
+
+def test_a_trained_encoder_gives_the_start(
+    photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        encoder, unet = PhotoEncoder(ENCODER_SIZES["tiny"], tiny()), make_unet(tiny())
+    mean = start_from(Avatar.load("adult-small"), tiny()).learned
+    assert mean is not None
+    encoder.set_template(mean.maps.attributes())
+    folder, out = tmp_path / "encoder", tmp_path / "me.avatar"
+    save_encoder(folder, encoder, unet, tiny(), {"made_by": "a test"})
+    argv = ["avatar", "create", str(photo), "-o", str(out), "--encoder", str(folder)]
+    assert main([*argv, "--steps", "0"]) == 0
+    assert "no trained encoder" not in capsys.readouterr().err
+    made = Avatar.load(out)
+    assert made.learned is not None and made.learned.size == tiny()
+    assert "a trained encoder" in made.made_by
