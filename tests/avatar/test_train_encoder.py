@@ -148,6 +148,23 @@ def test_without_a_position_map_the_network_never_sees_the_head(
     assert float(weight[:, :-DRIVING_CHANNELS].abs().max()) > 0
 
 
+def test_drift_is_measured_from_the_mean_and_does_not_move_it(
+    people: People, start: torch.Tensor
+) -> None:
+    learner = Learner(tiny_encoder(), tiny(), start)
+    for parameter in learner.encoder.maps.parameters():
+        torch.nn.init.normal_(parameter, std=0.1)
+    child = people.everyone[0]
+    photos = people.crops(child.pictures[:1], 32)[None]
+    decoded = learner(photos, ["many"], [child.layout], [child.driven(child.frames[0])])[0]
+    drift = decoded.drift.square().sum()
+    assert float(drift.detach()) > 0
+    (of_mean,) = torch.autograd.grad(drift, learner.template, retain_graph=True)
+    assert float(of_mean.abs().max()) < 1e-5
+    (of_mean,) = torch.autograd.grad(decoded.means.square().sum(), learner.template)
+    assert float(of_mean[:3].abs().max()) > 1e-5
+
+
 def test_without_sinks_the_kind_of_data_changes_nothing(
     people: People, start: torch.Tensor
 ) -> None:

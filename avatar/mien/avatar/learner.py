@@ -96,7 +96,7 @@ class Learner(nn.Module):
         """Decode each person at one instant."""
         with self._autocast(photos.device):
             encoded = self.encoder(photos, sinks)
-        start = (self.encoder.template + self.template)[:3].detach()
+        start = (self.encoder.template + self.template)[:3]  # drift says nothing of the mean
         found = []
         for row, (layout, frame) in enumerate(zip(layouts, driven, strict=True)):
             attributes, features = encoded.person(row)
