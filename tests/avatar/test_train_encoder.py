@@ -148,6 +148,18 @@ def test_without_a_position_map_the_network_never_sees_the_head(
     assert float(weight[:, :-DRIVING_CHANNELS].abs().max()) > 0
 
 
+def test_photos_are_told_apart_before_anything_is_learned(
+    people: People, start: torch.Tensor
+) -> None:
+    torch.manual_seed(0)
+    learner = Learner(tiny_encoder(), tiny(), start)
+    photos = people.crops([0, 6], 32)[:, None]
+    with torch.no_grad():
+        features = learner.encoder(photos).features
+    apart = (features[0] - features[1]).square().mean().sqrt() / features.square().mean().sqrt()
+    assert float(apart) > 0.1
+
+
 def test_drift_is_measured_from_the_mean_and_does_not_move_it(
     people: People, start: torch.Tensor
 ) -> None:

@@ -35,7 +35,7 @@ class TrainAvatar:
     """Of the encoder and of the maps that it makes."""
     steps: int = 2000
     """Optimizer steps."""
-    people: int = 2
+    people: int = 4
     """People a step."""
     views: int = 2
     """Pictures of a person at one instant that are drawn in a step."""

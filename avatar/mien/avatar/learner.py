@@ -11,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from mien.avatar.avatar import Avatar
+from mien.avatar.backbone import BuiltInViT
 from mien.avatar.driving import Driven
 from mien.avatar.encoder import EncoderSize, PhotoEncoder, Sink
 from mien.avatar.learned import DRIVING_CHANNELS, Decoded, LearnedHead, make_unet
@@ -80,6 +81,7 @@ class Learner(nn.Module):
         super().__init__()
         self.size, self.precision = decoder, precision
         self.encoder = PhotoEncoder(size, decoder, sinks=sinks)
+        _awaken(self.encoder)
         self.encoder.set_template(start)
         self.unet = make_unet(decoder)
         self.template = nn.Parameter(torch.zeros_like(start))
@@ -119,6 +121,30 @@ class Learner(nn.Module):
         """Give the encoder the mean person as learned."""
         self.encoder.set_template(self.encoder.template + self.template)
         self.template.zero_()
+
+
+@torch.no_grad()
+def _awaken(encoder: PhotoEncoder) -> None:
+    """Begin with weights that keep photos apart.
+
+    With torch's own beginning, biases outweigh what photos say: after all layers, what differs
+    from person to person is a fortieth of what does not, and training drowns it altogether.
+    """
+    frozen = {id(p) for p in encoder.parameters() if not p.requires_grad}
+    for module in encoder.modules():
+        if isinstance(module, nn.Linear) and id(module.weight) not in frozen:
+            nn.init.xavier_uniform_(module.weight)
+            nn.init.zeros_(module.bias)
+    if isinstance(encoder.backbone, BuiltInViT):
+        for layer in encoder.backbone.stem:
+            if isinstance(layer, nn.Conv2d):
+                nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+                nn.init.zeros_(_bias_of(layer))
+
+
+def _bias_of(layer: nn.Conv2d) -> Tensor:
+    assert layer.bias is not None, "the stem's layers have biases"
+    return layer.bias
 
 
 def _blind(unet: UNet) -> None:

@@ -36,9 +36,11 @@ __all__ = ["EncoderConfig", "train_encoder"]
 Report = Callable[[int, dict[str, float]], None]
 
 _REPORT_EVERY = 25  # steps
+_BETAS = (0.9, 0.99)  # a step sees few people, and there are not many steps
 _TOLD = (
     *("people", "views", "most_photos", "data", "sinks", "position_map", "balanced"),
-    *("mouth_loss", "held_out", "seed", "precision", "encoder_rate", "unet_rate", "template_rate"),
+    *("mouth_loss", "held_out", "seed", "precision"),
+    *("encoder_rate", "head_rate", "unet_rate", "template_rate"),
 )
 
 
@@ -56,7 +58,9 @@ class EncoderConfig:
         views: Pictures of a person at one instant that are drawn in a step, where there are many.
         most_photos: Photos that the encoder is shown at once: 1 to this many.
         window: Side of the window that a step judges a picture's structure in, pixels.
-        encoder_rate: Learning rate of the encoder at its highest.
+        encoder_rate: Learning rate of the encoder's attention at its highest; at rates that suit
+            convolutions its tokens grow until they say one thing about a person.
+        head_rate: Of the convolutions that make maps of what was gathered.
         unet_rate: Of the network that moves faces.
         template_rate: Of the mean person.
         warmup: Steps in which the rates rise.
@@ -79,11 +83,12 @@ class EncoderConfig:
     decoder: DecoderSize = field(default_factory=small)
     loss: LossWeights = field(default_factory=LossWeights)
     steps: int = 2000
-    people: int = 2
+    people: int = 4
     views: int = 2
     most_photos: int = 4
     window: int = 64
-    encoder_rate: float = 6e-4
+    encoder_rate: float = 2e-4
+    head_rate: float = 1e-3
     unet_rate: float = 1e-3
     template_rate: float = 5e-3
     warmup: int = 30
@@ -106,7 +111,7 @@ class EncoderConfig:
                 raise ValueError(f"`{name}` must be 1 or more, got {getattr(self, name)}.")
         if self.window < LEAST_WINDOW:
             raise ValueError(f"`window` must be {LEAST_WINDOW} or more, got {self.window}.")
-        for name in ("encoder_rate", "unet_rate", "template_rate"):
+        for name in ("encoder_rate", "head_rate", "unet_rate", "template_rate"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"`{name}` must be above 0, got {getattr(self, name)}.")
 
@@ -190,10 +195,9 @@ def _optimize(
     stop_after: int | None,
     report: Report | None,
 ) -> list[float]:
-    rates = (config.encoder_rate, config.unet_rate, config.template_rate)
-    parts = (learner.encoder.parameters(), learner.unet.parameters(), [learner.template])
-    groups = [{"params": list(part), "lr": r} for part, r in zip(parts, rates, strict=True)]
-    model, optimizer = accelerator.prepare(learner, torch.optim.Adam(groups, fused=True))
+    rates, groups = _groups(config, learner)
+    adam = torch.optim.Adam(groups, betas=_BETAS, fused=True)
+    model, optimizer = accelerator.prepare(learner, adam)
     progress = _Progress()
     accelerator.register_for_checkpointing(progress)
     newest = newest_checkpoint(config.out) if config.resume else None
@@ -223,6 +227,16 @@ def _optimize(
             save_checkpoint(accelerator, config.out, step + 1)
     bar.close()
     return progress.losses
+
+
+def _groups(config: EncoderConfig, learner: Learner) -> tuple[list[float], list[dict[str, Any]]]:
+    """What learns at which rate."""
+    heads = list(learner.encoder.maps.parameters())
+    of_heads = {id(parameter) for parameter in heads}
+    trunk = [p for p in learner.encoder.parameters() if id(p) not in of_heads and p.requires_grad]
+    rates = [config.encoder_rate, config.head_rate, config.unet_rate, config.template_rate]
+    parts = [trunk, heads, list(learner.unet.parameters()), [learner.template]]
+    return rates, [{"params": p, "lr": rate} for p, rate in zip(parts, rates, strict=True)]
 
 
 def _pace(config: EncoderConfig, step: int) -> float:
