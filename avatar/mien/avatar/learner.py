@@ -25,6 +25,8 @@ __all__ = ["GivenMaps", "Learner", "Precision", "mean_start"]
 
 Precision = Literal["fp32", "bf16"]
 
+_QUERY_STD = 0.5
+
 
 class GivenMaps(StaticMaps):
     """Maps that another network made: gradients pass through them, and none is a parameter.
@@ -129,7 +131,9 @@ def _awaken(encoder: PhotoEncoder) -> None:
 
     With torch's own beginning, biases outweigh what photos say: after all layers, what differs
     from person to person is a fortieth of what does not, and training drowns it altogether.
+    Queries are as loud as what they gather, so that places of the face are told apart as well.
     """
+    nn.init.normal_(encoder.queries, std=_QUERY_STD)
     frozen = {id(p) for p in encoder.parameters() if not p.requires_grad}
     for module in encoder.modules():
         if isinstance(module, nn.Linear) and id(module.weight) not in frozen:
