@@ -1,3 +1,4 @@
+import shutil
 from collections.abc import Iterator
 from dataclasses import asdict, replace
 from functools import partial
@@ -6,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from tests.llm.llm_world import FakeWords, make_codec, make_mixture
 
 from mien.llm import train
@@ -184,3 +185,14 @@ def test_a_start_must_be_a_built_in_model(tmp_path: Path) -> None:
         check_start(tmp_path)
     with pytest.raises(ValueError, match="cannot go with"):
         TrainLlmConfig(start=tmp_path, base="x")
+
+
+def test_a_start_without_part_of_its_prefix_is_refused(trained: Trained, tmp_path: Path) -> None:
+    start = tmp_path / "start"
+    shutil.copytree(trained[0] / "out", start, ignore=shutil.ignore_patterns("work"))
+    prefix = load_file(start / "prefix.safetensors")
+    del prefix["sentence.entries"]
+    save_file(prefix, start / "prefix.safetensors")
+    vocabulary = Vocabulary.load(start / "vocabulary.json")
+    with pytest.raises(ValueError, match="lacks 'sentence.entries'"):
+        begin_from(new_model(vocabulary, FakeWords.width, 5), vocabulary, start)

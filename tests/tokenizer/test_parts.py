@@ -2,7 +2,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from mien.tokenizer.parts import Part, PartQuantizer, _settle, part_columns, unit_columns
+from mien.tokenizer.codebook import settle
+from mien.tokenizer.parts import Part, PartQuantizer, part_columns, unit_columns
 
 PARTS = (
     Part("mouth", ("lips",), ("mouth",), 16, 8, 4, 1.0),
@@ -148,5 +149,5 @@ def test_moved_codes_fit_what_is_new_and_keep_their_meaning(quantizer: PartQuant
 def test_a_code_that_nothing_is_near_goes_where_it_is_needed() -> None:
     torch.manual_seed(4)
     rows = torch.cat([torch.randn(200, 2) * 0.1, torch.randn(200, 2) * 0.1 + 5])
-    codes = _settle(torch.tensor([[0.0, 0.0], [-40.0, -40.0]]), rows)
+    codes = settle(torch.tensor([[0.0, 0.0], [-40.0, -40.0]]), rows)
     assert torch.cdist(rows, codes).min(-1).values.max() < 1.0

@@ -124,7 +124,7 @@ def test_loading_refuses_another_format(
     tokenizer.save(tmp_path)
     config = json.loads((tmp_path / "config.json").read_text())
     (tmp_path / "config.json").write_text(json.dumps(config | {"format_version": 99}))
-    with pytest.raises(ValueError, match="format 1, got 99"):
+    with pytest.raises(ValueError, match="format 2, got 99"):
         MotionTokenizer.load(tmp_path, space)
 
 

@@ -144,12 +144,23 @@ def test_refining_refuses_other_sizes(
 def test_codes_may_move_before_refining(
     training: TrainTokenizerConfig, clips: list[Curves], space: FaceSpace, tmp_path: Path
 ) -> None:
-    first, _ = train_tokenizer(training, clips, clips[:1], space)
-    moving = dataclasses.replace(
-        training, out=tmp_path / "moved", refine=training.out, move_codes=True
-    )
+    sizes = dataclasses.replace(training.tokenizer, kind="coefficients", scheme="parts")
+    parts = dataclasses.replace(training, tokenizer=sizes, steps=5, unquantized_steps=0)
+    first, _ = train_tokenizer(parts, clips, clips[:1], space)
+    moving = dataclasses.replace(parts, out=tmp_path / "moved", refine=parts.out, move_codes=True)
     second, _ = train_tokenizer(moving, [clip * 0.5 for clip in clips], clips[:1], space)
     before, after = first.codec.state_dict(), second.codec.state_dict()
     assert torch.equal(before["feature_basis"], after["feature_basis"])
-    books = [name for name in before if name.endswith("embed")]
+    books = [name for name in before if name.endswith("codes")]
     assert books and not any(torch.equal(before[name], after[name]) for name in books)
+
+
+def test_only_codebooks_of_parts_move(
+    training: TrainTokenizerConfig, clips: list[Curves], space: FaceSpace, tmp_path: Path
+) -> None:
+    train_tokenizer(dataclasses.replace(training, steps=5), clips, clips[:1], space)
+    moving = dataclasses.replace(
+        training, out=tmp_path / "moved", refine=training.out, move_codes=True
+    )
+    with pytest.raises(ValueError, match="codebooks of parts"):
+        train_tokenizer(moving, clips, clips[:1], space)

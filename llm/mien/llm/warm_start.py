@@ -48,7 +48,13 @@ def begin_from(model: PrefixedModel, vocabulary: Vocabulary, folder: Path) -> No
         prefix[entries] = _matched(
             reader.entries, vocabulary.entries, prefix[entries], before.entries
         )
-    model.prefix.load_state_dict(prefix, strict=False)
+    missing = model.prefix.load_state_dict(prefix, strict=False).missing_keys
+    if any(name.startswith("sentence.") for name in prefix) or reader is None:
+        lacking = missing
+    else:  # an earlier model without a reader of sentences
+        lacking = [name for name in missing if not name.startswith("sentence.")]
+    if lacking:
+        raise ValueError(f"{folder}: wanted a whole prefix, it lacks {lacking[0]!r}.")
 
 
 def _matched(

@@ -13,7 +13,7 @@ from mien.tokenizer.parts import face_parts, part_columns, unit_columns
 from mien.tokenizer.quantizer import QuantizerConfig
 from mien.tokenizer.vqvae import Codec
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 
 @dataclass(frozen=True)

@@ -9,14 +9,15 @@ A part may have two codebooks: a coarse code sets the part, a fine code then add
 what stays a while is told more exactly; the next coarse code begins anew.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
-from vector_quantize_pytorch import VectorQuantize
+
+from mien.tokenizer.codebook import Codebook, spread_sample
 
 _REFRESH = (
     2e-4  # squared latent that waiting n frames is worth, times n^2: even a still part is renewed
@@ -103,12 +104,7 @@ class PartQuantizer(nn.Module):
         self.dims = [part.dim for part in parts]
         self.voices = _voices(parts)
         self._places = {(v.part, v.is_fine): place for place, v in enumerate(self.voices)}
-        self.books = nn.ModuleList(
-            VectorQuantize(
-                dim=self.dims[v.part], codebook_size=v.size, kmeans_init=True, kmeans_iters=30
-            )
-            for v in self.voices
-        )
+        self.books = nn.ModuleList(Codebook(v.size, self.dims[v.part]) for v in self.voices)
         self.rest: Tensor
         self.register_buffer("rest", torch.zeros(len(parts), dtype=torch.long))
 
@@ -120,42 +116,28 @@ class PartQuantizer(nn.Module):
     @torch.no_grad()
     def fit(self, latents: Float[Tensor, "n d"], neutral: Float[Tensor, " d"]) -> None:
         """Find the codes of every part by k-means, and those of a neutral face."""
-        rest = []
-        for part, rows in enumerate(self._split(latents)):
-            sample = _spread_sample(rows)
-            coarse = self._fit_book(part, False, sample)
-            if self.parts[part].fine:
-                left = sample - coarse[torch.cdist(sample, coarse).argmin(-1)]
-                self._fit_book(part, True, left)
-            still = self._split(neutral)[part]
-            rest.append(torch.cdist(still[None], coarse).argmin())
-        self.rest.copy_(torch.stack(rest))
+        self._teach(latents, neutral, Codebook.fit)
 
     @torch.no_grad()
     def move(self, latents: Float[Tensor, "n d"], neutral: Float[Tensor, " d"]) -> None:
         """Move every code to the middle of what it is nearest to: each keeps its meaning."""
+        self._teach(latents, neutral, Codebook.move)
+
+    def _teach(
+        self, latents: Tensor, neutral: Tensor, lesson: Callable[[Codebook, Tensor], None]
+    ) -> None:
+        """Give each codebook its lesson; a fine one learns what the coarse one leaves."""
         rest = []
         for part, rows in enumerate(self._split(latents)):
-            sample = _spread_sample(rows)
-            coarse = _settle(self._codes(part, False), sample)
-            self._set_book(part, False, coarse)
+            sample = spread_sample(rows)
+            lesson(self._book(part, False), sample)
+            coarse = self._codes(part, False)
             if self.parts[part].fine:
                 left = sample - coarse[torch.cdist(sample, coarse).argmin(-1)]
-                self._set_book(part, True, _settle(self._codes(part, True), left))
+                lesson(self._book(part, True), left)
             still = self._split(neutral)[part]
             rest.append(torch.cdist(still[None], coarse).argmin())
         self.rest.copy_(torch.stack(rest))
-
-    def _set_book(self, part: int, is_fine: bool, codes: Float[Tensor, "n d"]) -> None:
-        self._codes(part, is_fine).copy_(codes)
-
-    def _fit_book(self, part: int, is_fine: bool, rows: Float[Tensor, "n d"]) -> Tensor:
-        """Fit one codebook and give it."""
-        book = self._book(part, is_fine)
-        book.train()
-        book(rows[None])
-        book.eval()
-        return book.codebook  # type: ignore[return-value]
 
     @torch.no_grad()
     def forward(self, latents: Float[Tensor, "b t d"]) -> Int[Tensor, "b t"]:
@@ -247,10 +229,12 @@ class PartQuantizer(nn.Module):
         return found
 
     def _codes(self, part: int, is_fine: bool) -> Float[Tensor, "n d"]:
-        return self._book(part, is_fine).codebook  # type: ignore[return-value]
+        return self._book(part, is_fine).codes
 
-    def _book(self, part: int, is_fine: bool) -> nn.Module:
-        return self.books[self._places[part, is_fine]]
+    def _book(self, part: int, is_fine: bool) -> Codebook:
+        book = self.books[self._places[part, is_fine]]
+        assert isinstance(book, Codebook)
+        return book
 
     def _split(self, latents: Tensor) -> tuple[Tensor, ...]:
         """Cut latents into those of each part."""
@@ -320,28 +304,6 @@ class _Speaker:
             self._fine = torch.where(voice == 1, codes[:, 1], self._fine)
         speaks = (voice >= 0) & (voice < self.num_voices)
         self._age = torch.where(speaks, 1, self._age + 1)
-
-
-def _spread_sample(rows: Float[Tensor, "n d"]) -> Float[Tensor, "n d"]:
-    """Draw rows again, those far from the neutral face more often: rest is most of all frames."""
-    size = rows.norm(dim=-1)
-    return rows[torch.multinomial(size + size.mean(), len(rows), replacement=True)]
-
-
-def _settle(
-    codes: Float[Tensor, "n d"], rows: Float[Tensor, "m d"], rounds: int = 25, least: int = 3
-) -> Float[Tensor, "n d"]:
-    """Lloyd's rounds from given codes; one with fewer than `least` rows goes where error is."""
-    codes = codes.clone()
-    for _ in range(rounds):
-        error, nearest = torch.cdist(rows, codes).min(-1)
-        count = torch.bincount(nearest, minlength=len(codes))
-        mean = torch.zeros_like(codes).index_add_(0, nearest, rows) / count.clamp_min(1)[:, None]
-        codes = torch.where(count[:, None] > 0, mean, codes)
-        poor = (count < least).nonzero()[:, 0]
-        if len(poor):
-            codes[poor] = rows[torch.multinomial(error.square(), len(poor), replacement=True)]
-    return codes
 
 
 def part_columns(

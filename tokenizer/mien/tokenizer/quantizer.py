@@ -7,7 +7,6 @@ from typing import Any, Literal, assert_never
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
-from vector_quantize_pytorch import FSQ, ResidualVQ, VectorQuantize
 
 QuantizerKind = Literal["vq", "fsq", "rvq"]
 
@@ -132,6 +131,8 @@ class Quantizer(nn.Module):
 
 
 def _build(config: QuantizerConfig) -> Any:
+    from vector_quantize_pytorch import FSQ, ResidualVQ, VectorQuantize  # takes seconds
+
     match config.kind:
         case "vq":
             return VectorQuantize(
