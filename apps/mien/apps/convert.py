@@ -103,7 +103,7 @@ class Convert:
             motion = None if is_flame else read_clip(self.path, flame, has_head=True)
         if motion is not None and self.fps is not None:
             motion = motion.resample(self.fps)
-        with writing(self.output) as path, refusing():
+        with writing(self.output) as path, refusing(kinds=(ValueError,)):
             if motion is None:
                 copy_flame_params(self.path, path, flame, layout=layout, fps=self.fps)
             else:

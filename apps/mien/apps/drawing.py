@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mien.apps.progress import track
-from mien.apps.request import Device, check_device, check_size
+from mien.apps.request import Device, check_avatar, check_device, check_size
 
 if TYPE_CHECKING:
     from numpy import ndarray
@@ -41,6 +41,7 @@ class Drawing:
         Raises:
             ValueError: If the avatar, the size or the device cannot be had.
         """
+        check_avatar(self.avatar)
         check_size(self.size)
         check_device(self.device)
         from mien import pipeline

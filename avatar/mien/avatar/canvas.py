@@ -140,9 +140,10 @@ class Canvas:
         faces, bary = np.repeat(ids, len(bary)), np.tile(bary, (len(ids), 1))
         points, normals = self.positions(faces, bary), self.smooth_normals(faces, bary)
         facing = normals[:, 1] * (1.0 if row == "lower" else -1.0)
-        turns = np.exp(-(((normals[:, 2] - 0.55) / 0.15) ** 2)) * (facing > 0.3)
+        turns = np.exp(-(((normals[:, 2] - 0.55) / 0.15) ** 2))
+        points, turns = points[facing > 0.3], turns[facing > 0.3]
         offset = points[None] - rim[:, None]
-        beside = np.exp(-((offset[..., 0] / 0.6) ** 2)) * (np.linalg.norm(offset, axis=-1) < 9.0)
+        beside = np.exp(-((offset[..., 0] / 0.6) ** 2)) * ((offset**2).sum(-1) < 81.0)
         weight = turns * beside
         weight[:, 0] += 1e-6
         found = (weight @ points) / weight.sum(1, keepdims=True)
