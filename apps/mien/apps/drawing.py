@@ -95,18 +95,11 @@ def draw_views(drawing: Drawing) -> "Image":
 def write_avatar_glb(motion: "Motion", avatar_name: str, path: Path) -> None:
     """Write a motion as glTF: the avatar's mesh with its look as texture, 52 units and joints."""
     from mien import pipeline
+    from mien.avatar.surface_paint import surface_paint
     from mien.formats.glb import write_glb
     from mien.formats.surface_texture import texture_from_points
 
     avatar = pipeline.load_avatar(avatar_name)
-    if avatar.learned is not None:
-        raise ValueError(
-            f"A GLB shows painted avatars only, got the learned one {avatar_name}; "
-            "write a video, or take a painted one."
-        )
-    points = avatar.splats
-    faces, bary, albedo, opacity = (
-        part.numpy() for part in (points.faces, points.bary, points.albedo, points.opacity)
-    )
-    texture = texture_from_points(avatar.head, faces, bary, albedo, opacity)
+    parts = (part.numpy() for part in vars(surface_paint(avatar)).values())
+    texture = texture_from_points(avatar.head, *parts)
     write_glb(path, avatar.head, motion, shape=avatar.shape, texture=texture, gains=avatar.gains)
