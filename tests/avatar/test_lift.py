@@ -9,12 +9,13 @@ import torch
 
 from mien.avatar.avatar import Avatar
 from mien.avatar.create import compose
-from mien.avatar.lift import complete, lift
+from mien.avatar.lift import complete, level_hair, lift, soft_edge
 from mien.avatar.pictures import PosedPicture
 from mien.avatar.render import render
 from mien.avatar.sizes import DecoderSize
 from mien.avatar.starts import start_from
-from mien.avatar.texel_sheet import TexelSheet, texels_of
+from mien.avatar.texel_sheet import TexelSheet, read_texels, texels_of
+from mien.avatar.unfolding import unfolded
 from mien.camera import Camera
 from mien.motion import Motion
 
@@ -24,6 +25,11 @@ SIZE = DecoderSize("test", 64, 4000, 4, (8, 8, 8, 8, 8))
 @cache
 def start() -> Avatar:
     return start_from(Avatar.load("adult-small"), SIZE)
+
+
+@cache
+def sheet_of_start() -> TexelSheet:
+    return TexelSheet.of(start(), start().learned)  # type: ignore[arg-type]
 
 
 @cache
@@ -49,7 +55,7 @@ def lifted() -> Avatar:
 
 
 def test_the_face_takes_the_pictures_light() -> None:
-    sheet = TexelSheet.of(start(), start().learned)  # type: ignore[arg-type]
+    sheet = sheet_of_start()
     x, y, z = sheet.resting.T
     cheeks = (np.abs(x) < 45) & (y > -60) & (y < -20) & (z > 15) & (np.abs(x) > 22)
     before, after = (colors_of(each)[sheet.rows][cheeks].mean(0) for each in (start(), lifted()))
@@ -57,7 +63,7 @@ def test_the_face_takes_the_pictures_light() -> None:
 
 
 def test_what_is_not_seen_follows_without_a_seam() -> None:
-    sheet = TexelSheet.of(start(), start().learned)  # type: ignore[arg-type]
+    sheet = sheet_of_start()
     x, y, z = sheet.resting.T
     neck = (y < -105) & (y > -140) & ~sheet.is_cloth & ~sheet.near_hair & (z < -20)
     assert neck.sum() > 5
@@ -69,7 +75,7 @@ def test_what_is_not_seen_follows_without_a_seam() -> None:
 def test_eyes_mouth_and_garment_stay_as_they_were() -> None:
     avatar = start()
     assert avatar.learned is not None
-    sheet = TexelSheet.of(avatar, avatar.learned)
+    sheet = sheet_of_start()
     inner = np.setdiff1d(np.arange(len(avatar.learned.layout.texel_ids)), sheet.rows)
     inner = np.concatenate([inner, sheet.rows[sheet.is_cloth]])
     for part in (inner,):
@@ -88,7 +94,7 @@ def test_several_pictures_are_matched_to_the_first() -> None:
     other = tinted_picture(0.5)
     darker = dataclasses.replace(other, image=other.image * 0.7)
     both, one = lift(start(), [tinted_picture(), darker]), lifted()
-    sheet = TexelSheet.of(start(), start().learned)  # type: ignore[arg-type]
+    sheet = sheet_of_start()
     skin = sheet.rows[~sheet.is_hair & ~sheet.is_cloth]
     assert float((colors_of(both)[skin] - colors_of(one)[skin]).abs().mean()) < 0.04
 
@@ -107,7 +113,7 @@ def test_a_picture_that_hides_the_face_is_refused() -> None:
 
 
 def test_completion_keeps_what_is_sure_and_mirrors_the_rest() -> None:
-    sheet = TexelSheet.of(start(), start().learned)  # type: ignore[arg-type]
+    sheet = sheet_of_start()
     begun = np.full((len(sheet), 3), 0.5)
     wanted = begun.copy()
     left = (sheet.resting[:, 0] > 3) & ~sheet.is_hair & ~sheet.is_cloth & (sheet.to_lids > 8)
@@ -134,7 +140,7 @@ def test_a_picture_is_completed_by_the_avatar_beyond_its_mask() -> None:
 
 
 def test_hair_and_cloth_are_told_apart_and_the_face_is_mirrored() -> None:
-    sheet = TexelSheet.of(start(), start().learned)  # type: ignore[arg-type]
+    sheet = sheet_of_start()
     top = sheet.resting[:, 1] > 85
     assert sheet.is_hair[top].mean() > 0.9
     face = (sheet.resting[:, 2] > 25) & (sheet.resting[:, 1] < 30)
@@ -142,3 +148,51 @@ def test_hair_and_cloth_are_told_apart_and_the_face_is_mirrored() -> None:
     assert sheet.is_cloth[sheet.resting[:, 1] < -190].all()
     away = sheet.resting[sheet.mirror] * [-1, 1, 1] - sheet.resting
     assert np.median(np.linalg.norm(away, axis=1)) < 3.0
+
+
+def test_lids_that_open_eyes_hide_take_nothing_of_the_shadow_before_them() -> None:
+    avatar, sheet, picture = start(), sheet_of_start(), tinted_picture()
+    assert avatar.learned is not None
+    posed = avatar.driven(picture.motion).posed(avatar.head.lbs_weights)[0]
+    hidden = (unfolded(avatar, picture, sheet.rows) < 0.1) & (sheet.to_lids > 6)
+    hidden &= (sheet.to_lids < 14) & (sheet.resting[:, 2] > 0)
+    assert hidden.sum() > 5
+    points = read_texels(avatar.learned.layout, posed)[sheet.rows[hidden]]
+    camera, image = picture.camera, picture.image.clone()
+    there = points @ camera.viewmat[:3, :3].T + camera.viewmat[:3, 3]
+    across, down = ((there @ camera.K.T)[:, :2] / there[:, 2:]).round().long().T
+    for shift in (-1, 0, 1):
+        for other in (-1, 0, 1):
+            image[down + shift, across + other] = 0.55 * picture.image[down, across]
+    shaded = lift(avatar, [dataclasses.replace(picture, image=image)])
+    rows = sheet.rows[hidden]
+    with_it, without = (colors_of(each)[rows].mean(0) for each in (shaded, lifted()))
+    ratio = float((with_it / without).min())
+    assert ratio > 0.75, ratio
+
+
+def test_hair_that_no_picture_shows_takes_the_color_of_what_is_shown() -> None:
+    sheet = sheet_of_start()
+    height = np.clip((sheet.resting[:, 1] + 60) / 180, 0, 1)[:, None]
+    begun = np.where(sheet.is_hair[:, None], 0.55 - 0.4 * height, 0.7) * np.ones(3)
+    front = sheet.is_hair & (sheet.resting[:, 2] > -20)
+    back = sheet.is_hair & (sheet.resting[:, 2] < -90)
+    dark = np.full((len(sheet), 3), 0.06)
+    done = complete(sheet, level_hair(sheet, begun), dark, front.astype(float))
+    assert front.sum() > 20 and back.sum() > 20
+    assert np.abs(done[front] - 0.06).max() < 1e-6
+    assert np.quantile(np.abs(done[back] - 0.06), 0.95) < 0.06
+    assert np.array_equal(level_hair(sheet, begun)[~sheet.is_hair], begun[~sheet.is_hair])
+
+
+def test_hair_and_skin_meet_softly_and_stay_as_they_are_elsewhere() -> None:
+    sheet = sheet_of_start()
+    colors = np.where(sheet.is_hair[:, None], 0.0, 1.0) * np.ones(3)
+    colors[sheet.is_cloth] = 0.5
+    soft = soft_edge(sheet, colors)
+    share = sheet.smooth(sheet.is_hair.astype(float), 3)
+    across = (share > 0.35) & (share < 0.65) & ~sheet.is_cloth
+    assert across.sum() > 20
+    assert np.mean((soft[across, 0] > 0.1) & (soft[across, 0] < 0.9)) > 0.8
+    far = (share < 1e-9) | (share > 1 - 1e-9) | sheet.is_cloth
+    assert np.abs(soft - colors)[far].max() < 1e-9

@@ -32,6 +32,7 @@ from mien.avatar.refine import refine
 from mien.avatar.render import render
 from mien.avatar.sizes import DecoderSize
 from mien.avatar.starts import learned_layout, start_from
+from mien.avatar.unfolding import keep_lids
 from mien.head import Head
 
 SHIPPED_ENCODER = Path(__file__).parent / "weights" / "encoder"
@@ -104,7 +105,8 @@ def create_avatar(
         smaller = [
             shrink(picture, min(_REFINED_SIDE, picture.camera.width)) for picture in pictures
         ]
-        made = refine(made, [compose(made, picture) for picture in smaller], steps)
+        refined = refine(made, [compose(made, picture) for picture in smaller], steps)
+        made = keep_lids(made, refined)
     begun = "a painted start" if loaded is None else "a trained encoder"
     made_by = f"mien avatar create: {len(photos)} photos, {begun}, {steps} steps"
     return dataclasses.replace(made, name=name, made_by=made_by)

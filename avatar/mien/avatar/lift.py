@@ -20,6 +20,7 @@ from mien.avatar.noise import smoothstep
 from mien.avatar.pictures import PosedPicture
 from mien.avatar.static_maps import StaticMaps
 from mien.avatar.texel_sheet import TexelSheet, spread_over, texels_of
+from mien.avatar.unfolding import covering_growth
 
 Array = np.ndarray
 
@@ -29,9 +30,11 @@ _DARK = 0.03  # sRGB
 _FADES = (0.08, 0.5)  # weights between which pixels take over
 _REST, _NEVER = 1e-3, 1e-6  # pull of differences to the usual one, where nothing is seen
 _KNOWN = 0.15  # weight from which a difference counts as known
-_LASHES_MM, _LASHES = 6.5, 0.02  # what lids' edges count
+_LASHES_MM = 9.0  # from the lids' edges
 _SOLID = 0.985  # opacity of lifted skin
 _GROWN = 0.15  # cover that counts as hair
+_SLOW, _STRANDS = 40, 0.5  # averages over neighbors; of the strands' contrast
+_FADE_OUT = 12  # averages over neighbors
 _SURE = 0.5  # from there on a texel is what photos say it is
 _EAR_MM = ((-57.0, 17.0), (-112.0, -50.0), (71.5, 75.0))  # height, depth, from the middle
 _HAIRY_MM = (-35.0, -45.0)  # height and depth from which on photos tell skin and hair apart
@@ -64,8 +67,8 @@ def lift(avatar: Avatar, pictures: Sequence[PosedPicture]) -> Avatar:
     told = _tell_apart(sheet, views, _groomed(sheet, avatar))
     start = _regrow(sheet, told, start)
     colors, weights = _blend([view.colored(told.is_hair, views[0].skin) for view in views])
-    weights = np.where(told.is_cloth, 0.0, weights)
-    painted = complete(told, start, colors, weights)
+    weights = np.where(told.is_cloth, 0.0, _soften(told, weights))
+    painted = soft_edge(told, complete(told, level_hair(told, start), colors, weights))
     bare = sheet.near_hair & ~told.is_hair
     return _with_colors(avatar, learned, told, painted, np.where(bare, 1.0, weights))
 
@@ -110,6 +113,34 @@ def _regrow(sheet: TexelSheet, told: TexelSheet, start: Float[Array, "m 3"]) -> 
     usual = _usual(told, start, ~changed)
     grown = usual + _carry_on(told.same_stuff(), start - usual, (~changed).astype(float), _NEVER)
     return np.where(changed[:, None], grown, start)
+
+
+def _soften(sheet: TexelSheet, weights: Array) -> Array:
+    """Let what is lifted of the hair fade out where its view ends."""
+    faded = sheet.smooth(np.where(sheet.is_hair, weights, 0.0), _FADE_OUT)
+    return np.where(sheet.is_hair, np.minimum(weights, faded), weights)
+
+
+def level_hair(sheet: TexelSheet, start: Float[Array, "m 3"]) -> Float[Array, "m 3"]:
+    """Take the slow changes of light and cover from the hair; its strands stay, but fainter."""
+    hair = sheet.is_hair
+    if not hair.any():
+        return start
+    values = np.log(start + _DARK)
+    near = diags(hair.astype(float)) @ sheet.near @ diags(hair.astype(float))
+    slow, degree = values, np.asarray(near.sum(1)).ravel()[:, None] + 1
+    for _ in range(_SLOW):
+        slow = (slow + near @ slow) / degree
+    levelled = np.median(values[hair], 0) + _STRANDS * (values - slow)
+    return np.where(hair[:, None], np.clip(np.exp(levelled) - _DARK, 0, 1), start)
+
+
+def soft_edge(sheet: TexelSheet, colors: Float[Array, "m 3"]) -> Float[Array, "m 3"]:
+    """Let hair and skin run into each other over a texel or two."""
+    share = sheet.smooth(sheet.is_hair.astype(float), 2)
+    edge = 4 * share * (1 - share) * ~sheet.is_cloth
+    soft = np.stack([sheet.smooth(plane, 2) for plane in colors.T], -1)
+    return np.asarray(colors + edge[:, None] * (soft - colors))
 
 
 def _usual(sheet: TexelSheet, values: Array, known: Bool[Array, " m"]) -> Array:
@@ -158,7 +189,7 @@ def _merge(sheet: TexelSheet, below: Array, above: Array, weights: Array) -> Arr
     Far from all that is known, the difference is the usual one of the same stuff. Lashes say
     nothing of the lids.
     """
-    surely = weights**2 * np.where(sheet.to_lids < _LASHES_MM, _LASHES, 1.0)
+    surely = weights**2 * (sheet.to_lids >= _LASHES_MM)
     difference = above - below
     usual = _usual(sheet, difference, surely > _KNOWN)
     carried = below + usual + _carry_on(sheet.same_stuff(), difference - usual, surely, _REST)
@@ -192,10 +223,12 @@ def _with_colors(
     opacity = texels_of(learned, maps.opacity).clone()
     solid = opacity[rows].clamp_min(torch.tensor(_SOLID).logit().item())
     opacity[rows] += share * (solid - opacity[rows])
+    scale = texels_of(learned, maps.scale).clone()
+    scale[rows] += covering_growth(avatar, learned)[rows]
     lifted = StaticMaps(
         spread_over(layout, position),
         spread_over(layout, opacity),
-        maps.scale.clone(),
+        spread_over(layout, scale),
         spread_over(layout, color),
         maps.rotation.clone(),
         maps.features.clone(),

@@ -15,6 +15,7 @@ from mien.avatar.photo_colors import Backdrop, Tint, skin_tint
 from mien.avatar.photo_view import PhotoView
 from mien.avatar.pictures import PosedPicture
 from mien.avatar.texel_sheet import TexelSheet, read_texels, texel_normals, texels_of
+from mien.avatar.unfolding import unfolded
 
 Array = np.ndarray
 
@@ -74,6 +75,7 @@ def see(
     checked = np.where(fold, 1.0, checked)
     sure = np.where(fold, as_skin**4, as_skin)
     trusted = np.maximum(bare.mask * (1 - checked * (1 - sure)), _OUTSIDE * sure)
+    trusted = trusted * unfolded(avatar, picture, sheet.rows)
     as_hair = _hair_likeness(sheet, above, skin, backdrop)
     colors = np.stack([bare.colors, above.colors])
     return LiftView(colors, bare.seen, trusted, as_skin, as_hair, skin)

@@ -17,6 +17,7 @@ from mien.rotations import rotmat_to_quat
 
 SPREAD = 0.8  # standard deviation over the distance to the next Gaussian: no gaps, little blur
 THINNESS = 0.25  # third standard deviation over the mean of the other two
+_FINER, _FINE_MAPS = 2, 1.1  # grid where steps are longer; maps' side over the grid's
 _MOST_STEPS = 2.0  # longest axis over the mean step of the whole surface: no spikes
 _MOVED_M = 5e-4  # by one whole expression component; less is not seen
 _CARRIED = 0.05  # share of jaw and eyes in the skinning
@@ -88,9 +89,10 @@ class UVLayout(nn.Module):
             )
         self.resolution = size.resolution
         texels = Texels.of(head, size.resolution)
-        samples = Texels.of(head, _side_for(head, size.num_gaussians))
+        sides = face_sides(head, size)
+        samples = _samples(head, sides)
         corners = head.faces[samples.faces]
-        quats, scales = _discs(head, person, samples, _side_for(head, size.num_gaussians))
+        quats, scales = discs(head, person, samples, sides)
         buffers = {
             "texel_ids": texels.ids,
             "texel_corners": head.faces[texels.faces],
@@ -159,14 +161,50 @@ def moving_vertices(head: Head) -> Bool[Tensor, " v"]:
     return carried if not head.num_expr else carried | (shown.amax(-1) > _MOVED_M)
 
 
-def _discs(head: Head, person: Head, samples: Texels, side: int) -> tuple[Tensor, Tensor]:
-    """Flat Gaussians that cover the neutral surface: rotations and standard deviations."""
-    faces, of_sample = torch.unique(samples.faces, return_inverse=True)
-    in_space = person.v_template[head.faces[faces]].double()
+def face_sides(head: Head, size: DecoderSize) -> Int[Tensor, " f"]:
+    """Side of the grid whose texels each triangle's Gaussians are.
+
+    Where the texture is so squeezed that Gaussians would lie far apart, as on ears, the grid is
+    finer, if the maps are finer than it too.
+    """
+    side = _side_for(head, size.num_gaussians)
+    if size.resolution < _FINE_MAPS * side:
+        return torch.full((len(head.faces),), side)
+    steps = _stretch(head, head.v_template, torch.arange(len(head.faces))).norm(dim=1) / side
+    texture = head.uv[head.uv_faces].double()
+    area = torch.linalg.det(texture[:, 1:] - texture[:, :1]).abs()
+    usual = (steps.prod(-1) * area).sum().div(area.sum()).sqrt()
+    return torch.where(steps.amax(-1) > _MOST_STEPS * usual, _FINER * side, side)
+
+
+def _samples(head: Head, sides: Int[Tensor, " f"]) -> Texels:
+    """The texels of each triangle's own grid."""
+    parts = []
+    for side in sorted(set(sides.tolist())):
+        texels = Texels.of(head, side)
+        kept = sides[texels.faces] == side
+        parts.append(Texels(*(value[kept] for value in vars(texels).values())))
+    return Texels(
+        *(torch.cat(each) for each in zip(*(vars(p).values() for p in parts), strict=True))
+    )
+
+
+def _stretch(head: Head, vertices: Float[Tensor, "v 3"], faces: Tensor) -> Float[Tensor, "n 3 2"]:
+    """How far a step across the whole texture goes in space on some triangles, metres."""
+    in_space = vertices[head.faces[faces]].double()
     in_texture = head.uv[head.uv_faces[faces]].double()
     space, texture = (x[:, 1:] - x[:, :1] for x in (in_space, in_texture))  # edges, [F, 2, .]
-    stretch = torch.linalg.solve(texture, space).transpose(1, 2) / side  # metres a step, [F, 3, 2]
-    axes, steps, _ = torch.linalg.svd(stretch, full_matrices=False)
+    solved: Tensor = torch.linalg.solve(texture, space)
+    return solved.transpose(1, 2)
+
+
+def discs(
+    head: Head, person: Head, samples: Texels, sides: Int[Tensor, " f"]
+) -> tuple[Float[Tensor, "n 4"], Float[Tensor, "n 3"]]:
+    """Flat Gaussians that cover the neutral surface: rotations and standard deviations."""
+    faces, of_sample = torch.unique(samples.faces, return_inverse=True)
+    stretch = _stretch(head, person.v_template, faces) / sides[faces, None, None]
+    axes, steps, _ = torch.linalg.svd(stretch, full_matrices=False)  # metres a step
     third = torch.linalg.cross(axes[..., 0], axes[..., 1])
     quats = rotmat_to_quat(torch.cat([axes, third.unsqueeze(-1)], -1))
     mean_step = steps.prod(-1)[of_sample].mean().sqrt()
