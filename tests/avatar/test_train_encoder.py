@@ -15,7 +15,7 @@ from mien.avatar.encoder_file import load_encoder
 from mien.avatar.encoder_size import tiny as tiny_encoder
 from mien.avatar.learned import DRIVING_CHANNELS, LearnedHead
 from mien.avatar.learner import GivenMaps, Learner, mean_start
-from mien.avatar.lesson_losses import judge
+from mien.avatar.lesson_losses import cut, judge
 from mien.avatar.lessons import Lessons
 from mien.avatar.losses import picture_terms
 from mien.avatar.people_cache import write_people
@@ -80,6 +80,13 @@ def test_given_maps_draw_as_a_persons_own_and_pass_gradients(people: People) -> 
     assert not list(maps.parameters())
     found.means.square().sum().backward()
     assert attributes.grad is not None and float(attributes.grad.abs().sum()) > 0
+
+
+def test_windows_are_cut_at_their_corners() -> None:
+    pictures = torch.arange(2 * 5 * 6.0).reshape(2, 5, 6, 1)
+    found = cut(pictures, torch.tensor([[0, 1], [3, 4]]), 2)
+    assert torch.equal(found[0], pictures[0, :2, 1:3])
+    assert torch.equal(found[1], pictures[1, 3:5, 4:6])
 
 
 def test_windows_as_large_as_the_picture_give_the_terms_of_whole_pictures(

@@ -202,15 +202,16 @@ def _judge(
     hidden: set[str],
 ) -> list[Shot]:
     from mien.avatar.face_identity import compose
-    from mien.avatar.window_losses import window_difference, window_ssim
+    from mien.avatar.losses import ssim
+    from mien.avatar.perceptual import steerable_difference
 
     true = compose(people, sitting.pictures, _GRAY[0])
     with torch.no_grad():
         errors = (drawn - true).square().flatten(1).mean(1).clamp_min(_PEAK_ERROR)
         columns = {
             "psnr": -10 * errors.log10(),
-            "ssim": window_ssim(drawn, true),
-            "perceptual": window_difference(drawn, true),
+            "ssim": ssim(drawn, true),
+            "perceptual": steerable_difference(drawn, true),
             "identity": (judge(drawn) * judge(true)).sum(-1),
         }
     shown = {_expression(people, photo) for photo in photos}

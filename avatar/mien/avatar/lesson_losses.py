@@ -9,12 +9,12 @@ from torch import Tensor
 
 from mien.avatar.learned import Decoded
 from mien.avatar.lessons import Lesson
-from mien.avatar.losses import l1_loss
+from mien.avatar.losses import l1_loss, ssim
 from mien.avatar.people_data import People
+from mien.avatar.perceptual import steerable_difference
 from mien.avatar.render import Color, render_cameras
-from mien.avatar.window_losses import cut, window_difference, window_ssim
 
-__all__ = ["LEAST_WINDOW", "judge"]
+__all__ = ["LEAST_WINDOW", "cut", "judge"]
 
 LEAST_WINDOW = 16  # pixels
 _MOUTH_SHARE = 4  # the mouth's window has a fourth of the picture's side
@@ -52,8 +52,8 @@ def judge(
     seen, true = cut(drawn, corners, side), cut(wanted, corners, side)
     terms = {
         "l1": l1_loss(drawn, wanted),
-        "ssim": 1.0 - window_ssim(seen, true),
-        "perceptual": window_difference(seen, true),
+        "ssim": 1.0 - ssim(seen, true),
+        "perceptual": steerable_difference(seen, true),
     }
     if with_mouth:
         terms["mouth"] = _mouth_term(drawn, wanted, mouth)
@@ -67,7 +67,18 @@ def _mouth_term(drawn: Tensor, wanted: Tensor, mouth: Tensor) -> Float[Tensor, "
     corners = torch.stack([_corner(m, side, _middle(m)) for m in mouth[..., 0]])
     inside = cut(mouth, corners, side)
     seen, true = (cut(pictures, corners, side) * inside for pictures in (drawn, wanted))
-    return window_difference(seen, true) * (side * side / (height * width))
+    return steerable_difference(seen, true) * (side * side / (height * width))
+
+
+def cut(
+    pictures: Float[Tensor, "b h w c"], corners: Int[Tensor, "b 2"], side: int
+) -> Float[Tensor, "b s s c"]:
+    """Cut a square out of each picture; `corners` are its first row and column."""
+    parts = [
+        picture[top : top + side, left : left + side]
+        for picture, (top, left) in zip(pictures, corners.tolist(), strict=True)
+    ]
+    return torch.stack(parts)
 
 
 def _corner(layer: Tensor, side: int, middle: tuple[int, int]) -> Int[Tensor, " 2"]:

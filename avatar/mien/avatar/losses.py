@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 from jaxtyping import Float
@@ -10,6 +12,7 @@ from torch import Tensor
 
 from mien.avatar.learned import Decoded
 from mien.avatar.perceptual import Perceptual
+from mien.avatar.side_filters import Taps, filtered, side_filter
 
 SSIM_WINDOW = 11
 _SSIM_SIGMA = 1.5
@@ -71,24 +74,25 @@ def ssim(drawn: Float[Tensor, "b h w c"], wanted: Float[Tensor, "b h w c"]) -> F
             f"got {drawn.shape[2]}x{drawn.shape[1]}."
         )
     x, y = drawn.movedim(-1, 1), wanted.movedim(-1, 1)
-    means = _windowed(torch.cat([x, y, x * x, y * y, x * y], 1)).chunk(5, 1)
-    mean_x, mean_y = means[0], means[1]
-    var_x, var_y = means[2] - mean_x**2, means[3] - mean_y**2
-    both = means[4] - mean_x * mean_y
+    down, across = (
+        side_filter(_window(), side, x.dtype, x.device, whole=True) for side in x.shape[2:]
+    )
+    mean_x, mean_y, xx, yy, xy = (
+        filtered(maps, down, across) for maps in (x, y, x * x, y * y, x * y)
+    )
+    var_x, var_y, both = xx - mean_x**2, yy - mean_y**2, xy - mean_x * mean_y
     low, high = _SSIM_FLOORS
     alike = (2 * mean_x * mean_y + low) * (2 * both + high)
     apart = (mean_x**2 + mean_y**2 + low) * (var_x + var_y + high)
     return (alike / apart).flatten(1).mean(1)
 
 
-def _windowed(maps: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c x y"]:
-    steps = torch.arange(SSIM_WINDOW, dtype=maps.dtype, device=maps.device)
-    window = torch.exp(-0.5 * ((steps - SSIM_WINDOW // 2) / _SSIM_SIGMA) ** 2)
-    window = window / window.sum()
-    planes = maps.flatten(0, 1).unsqueeze(1)
-    planes = torch.nn.functional.conv2d(planes, window.reshape(1, 1, -1, 1))
-    planes = torch.nn.functional.conv2d(planes, window.reshape(1, 1, 1, -1))
-    return torch.unflatten(planes.squeeze(1), 0, maps.shape[:2])
+@lru_cache(maxsize=1)
+def _window() -> Taps:
+    """Weights of SSIM's window along one side."""
+    steps = range(-(SSIM_WINDOW // 2), SSIM_WINDOW // 2 + 1)
+    bell = [math.exp(-0.5 * (step / _SSIM_SIGMA) ** 2) for step in steps]
+    return tuple(value / sum(bell) for value in bell)
 
 
 def picture_terms(

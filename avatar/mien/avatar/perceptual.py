@@ -13,12 +13,14 @@ It knows nothing of what a face means. LPIPS does more, and is used if asked for
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, Literal
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.nn import functional
+
+from mien.avatar.side_filters import Taps, filtered, side_filter
 
 Perceptual = Callable[[Float[Tensor, "b h w 3"], Float[Tensor, "b h w 3"]], Float[Tensor, " b"]]
 PerceptualKind = Literal["steerable", "lpips"]
@@ -31,6 +33,10 @@ _TAPS = 7
 _LEVELS = 5
 _MASKING = 0.05  # contrast below which nothing is masked
 _PHASE = 0.25  # weight of responses against their energy
+_BINOMIAL = (1 / 16, 4 / 16, 6 / 16, 4 / 16, 1 / 16)
+# Waves (of `_waves`) down and across whose products make up every filter: the diagonal ones by
+# the rule of the cosine of a sum, the others with the bell; the first is what makes means zero.
+_PARTS = ((0, 0), (0, 1), (0, 2), (1, 0), (2, 0), (3, 3), (3, 4), (4, 3), (4, 4))
 _OPPONENT = ((0.299, 0.587, 0.114), (0.5, -0.5, 0.0), (0.25, 0.25, -0.5))
 
 
@@ -62,24 +68,33 @@ def steerable_difference(
         )
     mixing = torch.tensor(_OPPONENT, dtype=drawn.dtype, device=drawn.device)
     x, y = ((picture @ mixing.T).movedim(-1, 1) for picture in (drawn, wanted))
-    even, odd = (f.to(x) for f in _filters())
     levels: list[Tensor] = []
     while len(levels) < _LEVELS and min(x.shape[2:]) >= SMALLEST // 2:
-        levels.append(_compare(_describe(x, even, odd), _describe(y, even, odd)))
-        x, y = _halve(x), _halve(y)
+        levels.append(_compare(_describe(x), _describe(y)))
+        x, y = _smooth(x, stride=2), _smooth(y, stride=2)
     return torch.stack(levels).mean(0)
 
 
-def _describe(maps: Tensor, even: Tensor, odd: Tensor) -> tuple[Tensor, Tensor]:
+def _describe(
+    maps: Float[Tensor, "b c h w"],
+) -> tuple[Float[Tensor, "b c 2 o h w"], Float[Tensor, "b c o h w"]]:
     """Responses and their energies, both divided by the contrast around them."""
-    planes = functional.pad(maps.flatten(0, 1).unsqueeze(1), [_TAPS // 2] * 4, mode="replicate")
-    at_even, at_odd = functional.conv2d(planes, even), functional.conv2d(planes, odd)
-    energy = (at_even.square() + at_odd.square() + 1e-8).sqrt()
-    around = _smooth(energy.mean(1, keepdim=True)) + _MASKING
-    shape = maps.shape[:2]
-    responses = torch.cat([at_even, at_odd], 1) / around
-    relative = _smooth(energy) / around
-    return torch.unflatten(responses, 0, shape), torch.unflatten(relative, 0, shape)
+    responses = torch.unflatten(_respond(maps), 2, (2, -1))
+    energy = _smooth((responses.square().sum(2) + 1e-8).sqrt())
+    around = energy.mean(2, keepdim=True) + _MASKING
+    return responses / around.unsqueeze(2), energy / around
+
+
+def _respond(maps: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c f h w"]:
+    """Responses to all filters, first the even ones: sums of what waves down and across give."""
+    height, width = (
+        [side_filter(taps, side, maps.dtype, maps.device) for taps in _waves()]
+        for side in maps.shape[2:]
+    )
+    down = [filtered(maps, down=wave) for wave in height]
+    parts = torch.stack([filtered(down[i], across=width[j]) for i, j in _PARTS], 2)
+    mixed: Tensor = _shares().to(parts) @ parts.flatten(3)
+    return torch.unflatten(mixed, 3, maps.shape[2:])
 
 
 def _compare(first: tuple[Tensor, Tensor], second: tuple[Tensor, Tensor]) -> Tensor:
@@ -90,7 +105,7 @@ def _compare(first: tuple[Tensor, Tensor], second: tuple[Tensor, Tensor]) -> Ten
 
 
 def _filters() -> tuple[Tensor, Tensor]:
-    """Waves under a bell, even and odd, `[O, 1, taps, taps]`; mean 0 and absolute sum 1."""
+    """Waves under a bell, even and odd, `[O, taps, taps]`; mean 0 and absolute sum 1."""
     steps = torch.arange(_TAPS, dtype=torch.float64) - _TAPS // 2
     y, x = torch.meshgrid(steps, steps, indexing="ij")
     bell = torch.exp(-(x * x + y * y) / (2 * _SIGMA**2))
@@ -101,21 +116,37 @@ def _filters() -> tuple[Tensor, Tensor]:
     for wave in (phase.cos(), phase.sin()):
         mean = (wave * bell).sum((1, 2), keepdim=True) / bell.sum()
         made = (wave - mean) * bell
-        pair.append((made / made.abs().sum((1, 2), keepdim=True)).unsqueeze(1))
+        pair.append(made / made.abs().sum((1, 2), keepdim=True))
     return pair[0], pair[1]
 
 
-def _smooth(maps: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
-    """Blur by the binomial 1 4 6 4 1."""
-    taps = maps.new_tensor([1.0, 4.0, 6.0, 4.0, 1.0]) / 16
-    planes = functional.pad(maps.flatten(0, 1).unsqueeze(1), [2, 2, 2, 2], mode="replicate")
-    planes = functional.conv2d(planes, taps.reshape(1, 1, -1, 1))
-    planes = functional.conv2d(planes, taps.reshape(1, 1, 1, -1))
-    return torch.unflatten(planes.squeeze(1), 0, maps.shape[:2])
+@lru_cache(maxsize=1)
+def _waves() -> tuple[Taps, ...]:
+    """The bell, then waves under it along one side: cosine and sine, straight and of diagonals."""
+    steps = torch.arange(_TAPS, dtype=torch.float64) - _TAPS // 2
+    bell = torch.exp(-steps * steps / (2 * _SIGMA**2))
+    phases = [2 * torch.pi / _WAVELENGTH * share * steps for share in (1.0, 0.5**0.5)]
+    waves = [bell, *(bell * wave for phase in phases for wave in (phase.cos(), phase.sin()))]
+    return tuple(tuple(wave.tolist()) for wave in waves)
 
 
-def _halve(maps: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c x y"]:
-    return _smooth(maps)[..., ::2, ::2]
+@lru_cache(maxsize=1)
+def _shares() -> Float[Tensor, "f p"]:
+    """How much of each of `_PARTS` a filter holds; they add up to it but for rounding."""
+    waves = torch.tensor(_waves(), dtype=torch.float64)
+    parts = torch.stack([torch.outer(waves[i], waves[j]).flatten() for i, j in _PARTS], 1)
+    filters = torch.cat(_filters()).flatten(1)
+    found: Tensor = torch.linalg.lstsq(parts, filters.T).solution.T
+    return found
+
+
+def _smooth(maps: Float[Tensor, "*b h w"], stride: int = 1) -> Float[Tensor, "*b y x"]:
+    """Blur by the binomial 1 4 6 4 1, and keep every so manieth value."""
+    down, across = (
+        side_filter(_BINOMIAL, side, maps.dtype, maps.device, stride=stride)
+        for side in maps.shape[-2:]
+    )
+    return filtered(maps, down, across)
 
 
 def _load_lpips() -> Perceptual:
