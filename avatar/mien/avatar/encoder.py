@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal, cast, get_args
 
 import torch
 from jaxtyping import Float
@@ -27,7 +27,8 @@ __all__ = ["ENCODER_SIZES", "Encoded", "EncoderSize", "PhotoEncoder", "Sink", "p
 
 Sink = Literal["one", "many"]
 _NARROWEST = 24  # channels of maps at the full side, at the least
-_QUIET = 0.02  # standard deviation of queries and sinks: what photos say shall outweigh them
+_QUIET = 0.02  # standard deviation of sinks: what photos say shall outweigh them
+_LOUD = 0.5  # of queries: as loud as what they gather, so that places of the face are told apart
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,7 +77,8 @@ class PhotoEncoder(nn.Module):
     Args:
         size: Of the encoder.
         decoder: Whose maps are made; its resolution is `size.query_side` doubled some times.
-        backbone: Makes tokens of photos; None builds one that learns along.
+        backbone: Makes tokens of photos, and keeps the weights it comes with; None builds one that
+            learns along.
         sinks: Have a bias sink for each kind of data; without, `sink` changes nothing.
 
     Raises:
@@ -101,13 +103,30 @@ class PhotoEncoder(nn.Module):
             nn.Parameter(_QUIET * torch.randn(len(get_args(Sink)), width)) if sinks else None
         )
         self.fusing = nn.ModuleList(Block(width, heads) for _ in range(depth))
-        self.queries = nn.Parameter(_QUIET * torch.randn(size.query_side**2, width))
+        self.queries = nn.Parameter(torch.randn(size.query_side**2, width))
         self.gathering = nn.ModuleList(Block(width, heads, crosses=True) for _ in range(depth))
         self.norm = nn.LayerNorm(width)
         self.maps = MapHeads(width, _doublings(size, decoder), decoder.features)
         blank = torch.zeros(decoder.features, decoder.resolution, decoder.resolution)
         plain = StaticMaps.plain(decoder.resolution, blank).attributes().detach()
         self.register_buffer("template", plain)
+        self._awaken(builds_backbone=backbone is None)
+
+    @torch.no_grad()
+    def _awaken(self, builds_backbone: bool) -> None:
+        """Begin with weights that keep photos apart.
+
+        With torch's own beginning, biases outweigh what photos say: after all layers, what differs
+        from person to person is a fortieth of what does not, and training drowns it altogether.
+        """
+        nn.init.normal_(self.queries, std=_LOUD)
+        given = set() if builds_backbone else set(self.backbone.modules())
+        for module in self.modules():
+            if isinstance(module, nn.Linear) and module not in given:
+                nn.init.xavier_uniform_(module.weight)
+                nn.init.zeros_(module.bias)
+        if builds_backbone:
+            _awaken_stem(cast(BuiltInViT, self.backbone).stem)
 
     @torch.no_grad()
     def set_template(self, attributes: Float[Tensor, "14 r r"]) -> None:
@@ -213,6 +232,14 @@ class MapHeads(nn.Module):
             larger = nn.functional.interpolate(made, scale_factor=2.0, mode="bilinear")
             made = larger + reader(maps)
         return made[:, :NUM_ATTRIBUTES], made[:, NUM_ATTRIBUTES:]
+
+
+def _awaken_stem(stem: nn.Sequential) -> None:
+    for layer in stem:
+        if isinstance(layer, nn.Conv2d):
+            assert layer.bias is not None, "the stem's layers have biases"
+            nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+            nn.init.zeros_(layer.bias)
 
 
 def _convolve(before: int, after: int) -> nn.Sequential:

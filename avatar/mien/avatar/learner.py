@@ -11,7 +11,6 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from mien.avatar.avatar import Avatar
-from mien.avatar.backbone import BuiltInViT
 from mien.avatar.driving import Driven
 from mien.avatar.encoder import EncoderSize, PhotoEncoder, Sink
 from mien.avatar.learned import DRIVING_CHANNELS, Decoded, LearnedHead, make_unet
@@ -24,8 +23,6 @@ from mien.avatar.uv_layout import UVLayout
 __all__ = ["GivenMaps", "Learner", "Precision", "mean_start"]
 
 Precision = Literal["fp32", "bf16"]
-
-_QUERY_STD = 0.5
 
 
 class GivenMaps(StaticMaps):
@@ -83,7 +80,6 @@ class Learner(nn.Module):
         super().__init__()
         self.size, self.precision = decoder, precision
         self.encoder = PhotoEncoder(size, decoder, sinks=sinks)
-        _awaken(self.encoder)
         self.encoder.set_template(start)
         self.unet = make_unet(decoder)
         self.template = nn.Parameter(torch.zeros_like(start))
@@ -123,32 +119,6 @@ class Learner(nn.Module):
         """Give the encoder the mean person as learned."""
         self.encoder.set_template(self.encoder.template + self.template)
         self.template.zero_()
-
-
-@torch.no_grad()
-def _awaken(encoder: PhotoEncoder) -> None:
-    """Begin with weights that keep photos apart.
-
-    With torch's own beginning, biases outweigh what photos say: after all layers, what differs
-    from person to person is a fortieth of what does not, and training drowns it altogether.
-    Queries are as loud as what they gather, so that places of the face are told apart as well.
-    """
-    nn.init.normal_(encoder.queries, std=_QUERY_STD)
-    frozen = {id(p) for p in encoder.parameters() if not p.requires_grad}
-    for module in encoder.modules():
-        if isinstance(module, nn.Linear) and id(module.weight) not in frozen:
-            nn.init.xavier_uniform_(module.weight)
-            nn.init.zeros_(module.bias)
-    if isinstance(encoder.backbone, BuiltInViT):
-        for layer in encoder.backbone.stem:
-            if isinstance(layer, nn.Conv2d):
-                nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
-                nn.init.zeros_(_bias_of(layer))
-
-
-def _bias_of(layer: nn.Conv2d) -> Tensor:
-    assert layer.bias is not None, "the stem's layers have biases"
-    return layer.bias
 
 
 def _blind(unet: UNet) -> None:
