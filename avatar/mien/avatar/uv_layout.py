@@ -18,6 +18,7 @@ from mien.rotations import rotmat_to_quat
 SPREAD = 0.8  # standard deviation over the distance to the next Gaussian: no gaps, little blur
 THINNESS = 0.25  # third standard deviation over the mean of the other two
 _FINER, _FINE_MAPS = 2, 1.1  # grid where steps are longer; maps' side over the grid's
+_FEW = 2000  # Gaussians, which are wide everywhere
 _MOST_STEPS = 2.0  # longest axis over the mean step of the whole surface: no spikes
 _MOVED_M = 5e-4  # by one whole expression component; less is not seen
 _CARRIED = 0.05  # share of jaw and eyes in the skinning
@@ -165,10 +166,10 @@ def face_sides(head: Head, size: DecoderSize) -> Int[Tensor, " f"]:
     """Side of the grid whose texels each triangle's Gaussians are.
 
     Where the texture is so squeezed that Gaussians would lie far apart, as on ears, the grid is
-    finer, if the maps are finer than it too.
+    finer, if the maps are finer than it too and there are not few of them all.
     """
     side = _side_for(head, size.num_gaussians)
-    if size.resolution < _FINE_MAPS * side:
+    if size.resolution < _FINE_MAPS * side or size.num_gaussians < _FEW:
         return torch.full((len(head.faces),), side)
     steps = _stretch(head, head.v_template, torch.arange(len(head.faces))).norm(dim=1) / side
     texture = head.uv[head.uv_faces].double()
