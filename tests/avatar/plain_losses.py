@@ -30,7 +30,7 @@ def plain_difference(drawn: Tensor, wanted: Tensor) -> Tensor:
     """Of each picture: contrast by four directions at five scales, divided by what is around."""
     mixing = torch.tensor(_MIXING, dtype=drawn.dtype)
     x, y = ((picture @ mixing.T).movedim(-1, 1) for picture in (drawn, wanted))
-    levels = []
+    levels: list[Tensor] = []
     while len(levels) < 5 and min(x.shape[2:]) >= 8:
         (at_x, strength_x), (at_y, strength_y) = _describe(x), _describe(y)
         of_response = (at_x - at_y).abs().flatten(1).mean(1)
@@ -53,7 +53,8 @@ def _filters() -> tuple[Tensor, Tensor]:
     """Waves of 4 pixels under a bell of 1.8, `[4, 1, 7, 7]`; mean 0 and absolute sum 1."""
     steps = torch.arange(7, dtype=torch.float64) - 3
     bell = torch.exp(-(steps[:, None] ** 2 + steps**2) / (2 * 1.8**2))
-    even, odd = [], []
+    even: list[Tensor] = []
+    odd: list[Tensor] = []
     for turn in range(4):
         angle = turn * math.pi / 4
         along = math.cos(angle) * steps + math.sin(angle) * steps[:, None]

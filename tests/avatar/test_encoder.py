@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from mien.avatar.backbone import Backbone
+from mien.avatar.backbone import Backbone, BuiltInViT
 from mien.avatar.encoder import (
     ENCODER_SIZES,
     Encoded,
@@ -173,6 +173,32 @@ def test_any_backbone_will_do() -> None:
     torch.manual_seed(0)
     network = PhotoEncoder(TINY, tiny(), Plain())
     assert network(photos(2, 3).float()).attributes.shape == (2, 14, 32, 32)
+
+
+def test_a_backbone_that_is_given_keeps_its_weights() -> None:
+    given = BuiltInViT(TINY.photo_side, TINY.patch, TINY.width, TINY.depth, TINY.heads)
+    before = {name: value.clone() for name, value in given.state_dict().items()}
+    network = PhotoEncoder(TINY, tiny(), given)
+    for name, value in network.backbone.state_dict().items():
+        assert torch.equal(value, before[name]), name
+
+
+def test_it_begins_awake() -> None:
+    """People differ in what is gathered; with torch's own weights by 0.06 to 0.14 here."""
+    torch.manual_seed(0)
+    network = PhotoEncoder(TINY, tiny())
+    layers = [m for m in network.modules() if isinstance(m, torch.nn.Linear)]
+    assert len(layers) > 10 and not any(bool(layer.bias.any()) for layer in layers)
+    assert float(network.queries.detach().std()) == pytest.approx(0.5, rel=0.1)
+    gathered: list[Tensor] = []
+    tones = torch.tensor([[0.9, 0.2, 0.1], [0.1, 0.3, 0.9]])
+    shown = tones[:, None, :, None, None].expand(2, 1, 3, 32, 32)
+    with torch.no_grad():
+        network.norm.register_forward_hook(lambda module, given, found: gathered.append(found))
+        network(shown)
+    shared = gathered[0].mean(0)
+    own = gathered[0][0] - shared
+    assert float((own.square().mean() / shared.square().mean()).sqrt()) > 0.3
 
 
 def test_one_persons_maps_are_copied_off_the_encoder() -> None:
