@@ -105,7 +105,9 @@ def test_the_tokens_are_those_of_the_patches(tmp_path: Path) -> None:
 def test_layers_are_spread_over_the_depth(tmp_path: Path) -> None:
     backbone = load_backbone(save_random("dinov2", tmp_path / "d"))
     assert backbone.layers == [1, 2, 4, 5]
-    shallow = Dinov2Model(Dinov2Config(patch_size=14, **SIZES | {"num_hidden_layers": 1}))
+    shallow = Dinov2Model(
+        Dinov2Config.from_dict({"patch_size": 14, **SIZES, "num_hidden_layers": 1})
+    )
     assert FrozenBackbone(shallow, "x").layers == [1]
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from typing import Any
 
 import pytest
 import torch
@@ -14,7 +16,6 @@ from mien.avatar.backbone import Backbone, BuiltInViT
 from mien.avatar.encoder import (
     ENCODER_SIZES,
     Encoded,
-    EncoderSize,
     PhotoEncoder,
     Sink,
     person_maps,
@@ -194,7 +195,7 @@ def test_it_begins_awake() -> None:
     tones = torch.tensor([[0.9, 0.2, 0.1], [0.1, 0.3, 0.9]])
     shown = tones[:, None, :, None, None].expand(2, 1, 3, 32, 32)
     with torch.no_grad():
-        network.norm.register_forward_hook(lambda module, given, found: gathered.append(found))
+        network.norm.register_forward_hook(lambda *args: gathered.append(args[2]))
         network(shown)
     shared = gathered[0].mean(0)
     own = gathered[0][0] - shared
@@ -249,4 +250,4 @@ def test_sizes_that_cannot_be_built_are_refused() -> None:
         ({"heads": 3}, "`width` must be a multiple of `heads`, got 32 and 3"),
     ):
         with pytest.raises(ValueError, match=said):
-            EncoderSize(**vars(TINY) | changes)
+            dataclasses.replace(TINY, **dict[str, Any](changes))

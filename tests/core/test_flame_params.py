@@ -222,8 +222,8 @@ def test_a_layout_goes_by_another_tools_name_too(
 def test_parameters_go_from_layout_to_layout_unchanged(
     flame: Head, tmp_path: Path, layout: WriteLayout
 ) -> None:
-    source, there, back = (tmp_path / f"{name}.npz" for name in ("a", "b", "c"))
-    np.savez(source, **(gaussian_avatars() | {"fps": np.float64(30)}))
+    there, back = tmp_path / "b.npz", tmp_path / "c.npz"
+    source = saved(tmp_path, gaussian_avatars() | {"fps": np.float64(30)})
     copy_flame_params(source, there, flame, layout=layout)
     copy_flame_params(there, back, flame)
     first, last = (load_flame_params(path, flame).motion for path in (source, back))
@@ -234,10 +234,10 @@ def test_parameters_go_from_layout_to_layout_unchanged(
 
 
 def test_eyelids_go_along_or_become_expression(flame: Head, tmp_path: Path) -> None:
-    source, out = tmp_path / "a.npz", tmp_path / "b.npz"
+    out = tmp_path / "b.npz"
     arrays = smirk() | {"expression_params": np.zeros((3, 50), np.float32)}
     arrays["eyelid_params"] = np.array([[0, 0], [1, 0], [1, 1]], np.float32)
-    np.savez(source, **arrays)
+    source = saved(tmp_path, arrays)
     copy_flame_params(source, out, flame, layout="flexavatar", fps=50.0)
     take = load_flame_params(out, flame)
     assert take.motion.num_frames == 6 and take.motion.num_expr == 50

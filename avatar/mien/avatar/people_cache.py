@@ -41,34 +41,42 @@ class SeenPicture(Protocol):
     @property
     def image(self) -> Float[Tensor, "h w 3"]:
         """As in `PosedPicture`."""
+        ...
 
     @property
     def mask(self) -> Float[Tensor, "h w"]:
         """As in `PosedPicture`."""
+        ...
 
     @property
     def camera(self) -> Camera:
         """As in `PosedPicture`."""
+        ...
 
     @property
     def motion(self) -> Motion:
         """As in `PosedPicture`; its `shape` is known."""
+        ...
 
     @property
     def identity(self) -> str:
         """As in `PosedPicture`."""
+        ...
 
     @property
     def subset(self) -> Literal["one_view", "many_view"]:
         """Whether one camera sees the person at each instant, or many."""
+        ...
 
     @property
     def instant(self) -> int:
         """Which instant of the person; pictures of one instant differ by camera alone."""
+        ...
 
     @property
     def expression(self) -> str:
         """What the face was asked to show."""
+        ...
 
 
 def write_people(

@@ -35,7 +35,7 @@ def look_of(palette: Palette) -> Look:
     off = off + _REDDER * np.abs(_BLOOD - _USUAL_BLOOD)
     row, column = np.unravel_index(int(off.argmin()), off.shape)
     melanin, blood = float(_MELANIN[row]), float(_BLOOD[column])
-    tone = next(name for most, name in _TONES if melanin <= most)
+    tone: Tone = next(name for most, name in _TONES if melanin <= most)
     look = toned(Look(), tone)
     short: HairStyle = "coils" if melanin > _COILS_FROM else "short"
     look = dataclasses.replace(
