@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 import torch
-from tests.llm.llm_world import NUM_CODES, make_language_model
+from tests.llm.llm_world import NUM_CODES, make_codec, make_language_model, make_vocabulary
 
 from mien.llm.model import MotionLanguageModel
 from mien.llm.plan import TICK_S, Line
-from mien.llm.reader import BRIEF, pull_lines
+from mien.llm.reader import BRIEF, Reader, pull_lines
 
 
 @pytest.fixture(scope="module")
@@ -41,3 +41,38 @@ def test_lines_are_pulled_into_the_ticks_there_are() -> None:
     lines = [Line(0, 5, "nod", "both", "mid"), Line(3, 5, "smile", "both", "mid")]
     assert [(x.start, x.stop) for x in pull_lines(lines, 2)] == [(0, 2), (1, 2)]
     assert pull_lines(lines, 5) == tuple(lines)
+
+
+class Dictated:
+    """A decoder that says what it was told to say."""
+
+    def __init__(self, ids: list[int]) -> None:
+        self.rest = list(ids)
+
+    def embed(self, ids: torch.Tensor) -> torch.Tensor:
+        return torch.zeros(len(ids), 4)
+
+    def logits(self, hidden: torch.Tensor, ids: torch.Tensor) -> torch.Tensor:
+        return (ids == self.rest.pop(0)).float()
+
+
+@pytest.mark.parametrize(
+    ("is_last", "dictated", "read"),
+    [
+        (True, "they nod. Finally they nod.", "they nod."),
+        (False, "they nod. Finally they nod.", "they nod"),
+        (False, ". Finally they nod", ". Finally they nod"),
+    ],
+)
+def test_a_line_is_told_in_one_sentence(is_last: bool, dictated: str, read: str) -> None:
+    codec = make_codec()
+    vocabulary = make_vocabulary(codec)
+    stop = vocabulary.control("end") if is_last else vocabulary.entry(vocabulary.entries[0])
+    decoder = Dictated([*codec.encode(dictated), stop])
+    reader = Reader(decoder, vocabulary, codec, "")  # type: ignore[arg-type]
+    run = reader._read_piece(torch.zeros(1, 4), stop)
+    with pytest.raises(StopIteration) as done:
+        next(run)
+        while True:
+            run.send(torch.zeros(1, 4))
+    assert codec.decode(done.value.value) == codec.decode(codec.encode(read))

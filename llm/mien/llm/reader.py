@@ -116,14 +116,23 @@ class Reader:
         self, hidden: Float[Tensor, "r d"], stop: int
     ) -> Generator[Step, Tensor, list[int]]:
         ids = torch.tensor([*range(self.codec.size), stop])
-        piece: list[int] = []
+        is_last, piece = stop == self.vocabulary.control("end"), list[int]()
         while len(piece) < MAX_PIECE_TOKENS:
             token = int(ids[int(self.decoder.logits(hidden[0], ids).argmax())])
             if token == stop:
                 break
-            piece.append(token)
+            ends = self._ends_sentence(piece, token)
+            if not ends or is_last:
+                piece.append(token)
+            if ends:
+                break
             hidden = yield Step(self._embed([token]))
         return piece
+
+    def _ends_sentence(self, piece: Sequence[int], token: int) -> bool:
+        """Whether a full stop comes behind words; a piece may begin with one."""
+        is_stop = self.codec.decode([token]).strip() == "."
+        return is_stop and any(c.isalpha() for c in self.codec.decode(piece))
 
     def _caption_of(self, lines: Sequence[Line], ticks: int) -> Generator[Step, Tensor, str]:
         """Caption the longest lines of a long motion as if it were as long as a window."""
