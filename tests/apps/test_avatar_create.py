@@ -1,7 +1,6 @@
 """`mien avatar create`, with a landmarker that needs no picture, and at the smallest size."""
 
 import json
-import zipfile
 from collections.abc import Callable
 from contextlib import nullcontext
 from functools import cache
@@ -12,8 +11,8 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.numpy import load_file, save_file
+from tests.apps.staging import stage_landmarks
 
-from mien import tracking
 from mien.apps.cli import main
 from mien.avatar import create
 from mien.avatar.avatar import Avatar
@@ -63,18 +62,11 @@ def learned() -> Avatar:
 
 @pytest.fixture(autouse=True)
 def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> type[Stage]:
-    class Own(Stage):
-        pass
-
-    model = tmp_path / "face_landmarker.task"
-    with zipfile.ZipFile(model, "w"):
-        pass
-    monkeypatch.setenv("MIEN_FACE_LANDMARKER", str(model))
-    monkeypatch.setattr(tracking, "MediaPipeLandmarker", Own)
+    own = stage_landmarks(Stage, tmp_path, monkeypatch)
     monkeypatch.setattr(create, "SHIPPED_ENCODER", tmp_path / "none")
     monkeypatch.setattr(create, "from_paint", lambda: SIZE)
     monkeypatch.setattr(create, "paint_start", lambda *given: Avatar.load("adult-small"))
-    return Own
+    return own
 
 
 @pytest.fixture

@@ -1,12 +1,12 @@
 """`mien track`, with a landmarker that needs no picture."""
 
-import zipfile
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.apps.staging import stage_landmarks
 
 from mien import tracking
 from mien.apps.cli import VERBS, main
@@ -34,16 +34,9 @@ class Stage(nullcontext[StagedLandmarker]):
 
 @pytest.fixture(autouse=True)
 def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> type[Stage]:
-    class Own(Stage):
-        pass
-
-    model = tmp_path / "face_landmarker.task"
-    with zipfile.ZipFile(model, "w"):
-        pass
-    monkeypatch.setenv("MIEN_FACE_LANDMARKER", str(model))
-    monkeypatch.setattr(tracking, "MediaPipeLandmarker", Own)
+    own = stage_landmarks(Stage, tmp_path, monkeypatch)
     monkeypatch.setitem(VERBS, "track", ("track:Track", "video -> motion"))
-    return Own
+    return own
 
 
 @pytest.fixture

@@ -1,13 +1,12 @@
 import re
 
 import pytest
-import torch
+from tests.core.acting import acting
 
 from mien.flame_twin import make_flame_face_arrays
 from mien.head import Head, head_from_flame
 from mien.identity import Identity, semantic
 from mien.identity_leak import format_people, through_identity
-from mien.motion import Motion
 from mien.roundtrips import random_motion
 
 DEFAULT = Head.default()
@@ -23,15 +22,6 @@ PEOPLE = (
 @pytest.fixture(scope="module")
 def flame() -> Head:
     return head_from_flame(make_flame_face_arrays(0))
-
-
-def acting(num_frames: int) -> Motion:
-    """Units at random on a jaw that opens and eyes that wander."""
-    motion = random_motion(DEFAULT, num_frames, seed=5)
-    phase = torch.arange(num_frames)[:, None] / 4.0
-    jaw = (0.15 + 0.15 * torch.sin(phase)) * torch.tensor([[1.0, 0.0, 0.0]])
-    gaze = 0.2 * torch.sin(phase + torch.arange(6)) * torch.tensor([[1.0, 1, 0, 1, 1, 0]])
-    return motion.replace(jaw_pose=jaw, eye_pose=gaze)
 
 
 def test_who_moves_is_not_in_the_motion(flame: Head) -> None:

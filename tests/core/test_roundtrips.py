@@ -2,12 +2,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from tests.core.acting import acting
 
 from mien.arkit import CHANNEL_NAMES
 from mien.flame_twin import make_flame_face_arrays
 from mien.head import Head, head_from_flame
 from mien.identity import semantic
-from mien.motion import Motion
 from mien.roundtrips import (
     format_hops,
     measure_hops,
@@ -23,15 +23,6 @@ DEFAULT = Head.default()
 @pytest.fixture(scope="module")
 def flame() -> Head:
     return head_from_flame(make_flame_face_arrays(0))
-
-
-def acting(num_frames: int) -> Motion:
-    """Units at random on a jaw that opens and eyes that wander."""
-    motion = random_motion(DEFAULT, num_frames, seed=5)
-    phase = torch.arange(num_frames)[:, None] / 4.0
-    jaw = (0.15 + 0.15 * torch.sin(phase)) * torch.tensor([[1.0, 0.0, 0.0]])
-    gaze = 0.2 * torch.sin(phase + torch.arange(6)) * torch.tensor([[1.0, 1, 0, 1, 1, 0]])
-    return motion.replace(jaw_pose=jaw, eye_pose=gaze)
 
 
 def test_random_motions_are_their_seeds(flame: Head) -> None:

@@ -21,15 +21,14 @@ from mien.avatar.avatar import Avatar
 from mien.avatar.driving import Driven
 from mien.avatar.learned import Decoded, LearnedHead, make_unet
 from mien.avatar.losses import LossWeights, picture_terms, shape_terms, weighted
-from mien.avatar.mouth_region import mouth_mask
 from mien.avatar.perceptual import Perceptual, PerceptualKind, make_perceptual
 from mien.avatar.pictures import PosedPicture
+from mien.avatar.posed_view import PosedView
 from mien.avatar.render import Color, render_cameras
 from mien.avatar.sizes import DecoderSize, small
 from mien.avatar.starts import start_from
 from mien.avatar.unet import UNet
-from mien.camera import Camera
-from mien.checkpoints import newest_checkpoint, save_checkpoint
+from mien.checkpoints import Losses, resume, save_checkpoint
 
 
 @dataclass(frozen=True)
@@ -98,31 +97,10 @@ class Fitted:
 
 @dataclass(frozen=True, eq=False)
 class _Lesson:
-    """A picture with all that does not change while learning from it."""
+    """A prepared picture, and the number of whom it shows."""
 
     person: int
-    image: Tensor
-    mask: Tensor
-    mouth: Tensor
-    driven: Driven
-    camera: Camera
-
-    @classmethod
-    def of(cls, picture: PosedPicture, person: int, avatar: Avatar) -> _Lesson:
-        driven = avatar.driven(picture.motion)
-        posed = driven.posed(avatar.head.lbs_weights)[0]
-        mouth = mouth_mask(avatar.head, posed, picture.camera)
-        image, mask = picture.image.float(), picture.mask.float()
-        return cls(person, image, mask, mouth, driven, picture.camera)
-
-    def to(self, device: torch.device) -> _Lesson:
-        return dataclasses.replace(
-            self,
-            image=self.image.to(device),
-            mask=self.mask.to(device),
-            mouth=self.mouth.to(device),
-            driven=self.driven.to(device),
-        )
+    view: PosedView
 
 
 class _People(nn.Module):
@@ -138,19 +116,6 @@ class _People(nn.Module):
     def forward(self, person: int, driven: Driven) -> Decoded:
         decoded: Decoded = self._heads[person](driven)
         return decoded
-
-
-class _Progress:
-    """The losses so far, kept in checkpoints."""
-
-    def __init__(self) -> None:
-        self.losses: list[float] = []
-
-    def state_dict(self) -> dict[str, list[float]]:
-        return {"losses": self.losses}
-
-    def load_state_dict(self, state: dict[str, list[float]]) -> None:
-        self.losses = list(state["losses"])
 
 
 def fit(
@@ -196,7 +161,7 @@ def _prepare_lessons(
                 f"{sorted(numbers)}."
             )
         avatar = starts[picture.identity]
-        lessons.append(_Lesson.of(picture, numbers[picture.identity], avatar))
+        lessons.append(_Lesson(numbers[picture.identity], PosedView.of(picture, avatar)))
     if not lessons:
         raise ValueError("Avatars are fitted to one picture or more, got none.")
     return lessons
@@ -250,17 +215,17 @@ def _optimize(
         for part, rate in zip((people.unet, people.maps), rates, strict=True)
     ]
     model, optimizer = accelerator.prepare(people, torch.optim.Adam(groups))
-    progress = _Progress()
+    progress = Losses()
     accelerator.register_for_checkpointing(progress)
-    newest = newest_checkpoint(config.out) if config.resume else None
-    if newest is not None:
-        accelerator.load_state(str(newest))
+    if config.resume:
+        resume(accelerator, config.out)
     last = min(config.steps, stop_after or config.steps)
     bar = tqdm(total=config.steps, initial=len(progress.losses), disable=not config.progress)
     for step in range(len(progress.losses), last):
         for group, rate in zip(optimizer.param_groups, rates, strict=True):
             group["lr"] = rate * _fall(step, config.steps)
-        batch = [lesson.to(accelerator.device) for lesson in _draw(config, lessons, step)]
+        drawn = _draw(config, lessons, step)
+        batch = [_Lesson(at.person, at.view.to(accelerator.device)) for at in drawn]
         loss = _loss(config, model, batch, perceptual, _background(config, step))
         optimizer.zero_grad()
         accelerator.backward(loss)
@@ -306,18 +271,18 @@ def _loss(
     found = []
     for person in sorted({lesson.person for lesson in batch}):
         own = [lesson for lesson in batch if lesson.person == person]
-        decoded = model(person, Driven.concatenate([lesson.driven for lesson in own]))
+        decoded = model(person, Driven.concatenate([lesson.view.driven for lesson in own]))
         shapes = weighted(shape_terms(decoded), config.loss)
         for frame, lesson in enumerate(own):
-            terms = _judge(decoded, frame, lesson, perceptual, background)
+            terms = _judge(decoded, frame, lesson.view, perceptual, background)
             found.append(weighted(terms, config.loss)[0] + shapes[frame])
     return torch.stack(found).mean()
 
 
 def _judge(
-    decoded: Decoded, frame: int, lesson: _Lesson, perceptual: Perceptual, background: Color
+    decoded: Decoded, frame: int, view: PosedView, perceptual: Perceptual, background: Color
 ) -> dict[str, Tensor]:
-    drawn = render_cameras(decoded.gaussians(frame), [lesson.camera], background).image
-    mask = lesson.mask.unsqueeze(-1)
-    wanted = lesson.image * mask + lesson.image.new_tensor(background) * (1 - mask)
-    return picture_terms(drawn, wanted[None], lesson.mouth[None], perceptual)
+    drawn = render_cameras(decoded.gaussians(frame), [view.camera], background).image
+    mask = view.mask.unsqueeze(-1)
+    wanted = view.image * mask + view.image.new_tensor(background) * (1 - mask)
+    return picture_terms(drawn, wanted[None], view.mouth[None], perceptual)

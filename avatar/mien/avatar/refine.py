@@ -11,7 +11,6 @@ from __future__ import annotations
 import copy
 import dataclasses
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -19,40 +18,19 @@ from jaxtyping import Float
 from torch import Tensor
 
 from mien.avatar.avatar import Avatar
-from mien.avatar.driving import Driven
 from mien.avatar.learned import LearnedHead
 from mien.avatar.losses import LossWeights, l1_loss, ssim, weighted
-from mien.avatar.mouth_region import mouth_mask
 from mien.avatar.perceptual import Perceptual, PerceptualKind, make_perceptual
 from mien.avatar.pictures import PosedPicture
+from mien.avatar.posed_view import PosedView
 from mien.avatar.render import Color, render_cameras
 from mien.avatar.static_maps import WIDTHS
-from mien.camera import Camera
 
 RATES = {"position": 1e-2, "opacity": 2e-2, "scale": 1e-2, "color": 4e-2, "rotation": 1e-2}
 FEATURE_RATE = 1e-3
 PICTURES_A_STEP = 4
 _LOSS = LossWeights()  # those of whole pictures are used
 _FAINT = 1e-7  # gradient below which a texel hardly moves; one that is seen has 1e-6 and more
-
-
-@dataclass(frozen=True, eq=False)
-class _View:
-    """A picture with all that does not change while learning from it."""
-
-    image: Float[Tensor, "h w 3"]
-    mask: Float[Tensor, "h w"]
-    mouth: Float[Tensor, "h w"]
-    driven: Driven
-    camera: Camera
-
-    @classmethod
-    def of(cls, picture: PosedPicture, avatar: Avatar) -> _View:
-        driven = avatar.driven(picture.motion)
-        posed = driven.posed(avatar.head.lbs_weights)[0]
-        mouth = mouth_mask(avatar.head, posed, picture.camera)
-        image, mask = picture.image.to(posed), picture.mask.to(posed)
-        return cls(image, mask, mouth, driven, picture.camera)
 
 
 def refine(
@@ -87,7 +65,7 @@ def refine(
             f"Refining takes one picture and one step or more, got {len(pictures)} and {steps}."
         )
     learned = copy.deepcopy(avatar.learned).eval().requires_grad_(False)
-    views = [_View.of(picture, avatar) for picture in pictures]
+    views = [PosedView.of(picture, avatar) for picture in pictures]
     _optimize(learned, views, steps, make_perceptual(perceptual), seed)
     said = f"refined on {len(pictures)} pictures by {steps} steps"
     made_by = f"{avatar.made_by}; {said}" if avatar.made_by else said
@@ -95,7 +73,7 @@ def refine(
 
 
 def _optimize(
-    learned: LearnedHead, views: list[_View], steps: int, perceptual: Perceptual, seed: int
+    learned: LearnedHead, views: list[PosedView], steps: int, perceptual: Perceptual, seed: int
 ) -> None:
     """Change the maps in place."""
     learned.maps.requires_grad_(True)
@@ -117,7 +95,7 @@ def _optimize(
 
 
 def view_loss(
-    learned: LearnedHead, view: _View, perceptual: Perceptual, behind: Color
+    learned: LearnedHead, view: PosedView, perceptual: Perceptual, behind: Color
 ) -> Float[Tensor, ""]:
     """How far a learned head is from a picture, the mouth left out."""
     decoded = learned(view.driven)

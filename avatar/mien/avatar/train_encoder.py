@@ -29,7 +29,7 @@ from mien.avatar.lessons import DataKind, Lesson, Lessons
 from mien.avatar.losses import LossWeights, shape_terms, weighted
 from mien.avatar.people_data import People
 from mien.avatar.sizes import DecoderSize, small
-from mien.checkpoints import newest_checkpoint, save_checkpoint
+from mien.checkpoints import Losses, resume, save_checkpoint
 
 __all__ = ["EncoderConfig", "train_encoder"]
 
@@ -173,19 +173,6 @@ def train_encoder(
     return losses
 
 
-class _Progress:
-    """The losses so far, kept in checkpoints."""
-
-    def __init__(self) -> None:
-        self.losses: list[float] = []
-
-    def state_dict(self) -> dict[str, list[float]]:
-        return {"losses": self.losses}
-
-    def load_state_dict(self, state: dict[str, list[float]]) -> None:
-        self.losses = list(state["losses"])
-
-
 def _optimize(
     config: EncoderConfig,
     accelerator: Accelerator,
@@ -198,11 +185,10 @@ def _optimize(
     rates, groups = _groups(config, learner)
     adam = torch.optim.Adam(groups, betas=_BETAS, fused=True)
     model, optimizer = accelerator.prepare(learner, adam)
-    progress = _Progress()
+    progress = Losses()
     accelerator.register_for_checkpointing(progress)
-    newest = newest_checkpoint(config.out) if config.resume else None
-    if newest is not None:
-        accelerator.load_state(str(newest))
+    if config.resume:
+        resume(accelerator, config.out)
     last = min(config.steps, stop_after or config.steps)
     bar = tqdm(total=config.steps, initial=len(progress.losses), disable=not config.progress)
     recent: dict[str, list[float]] = {}

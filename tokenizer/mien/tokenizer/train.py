@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from mien.arkit import motion_from_curves
-from mien.checkpoints import newest_checkpoint, save_checkpoint
+from mien.checkpoints import resume, save_checkpoint
 from mien.motion import Motion
 from mien.tokenizer.augment import AugmentConfig, Curves, sample_batch
 from mien.tokenizer.config import TokenizerConfig, tokenizer_small
@@ -152,6 +152,15 @@ def _sample_features(
     return torch.cat(features)
 
 
+def _begin_encoding(
+    config: TrainTokenizerConfig, tokenizer: MotionTokenizer, batches: _Batches
+) -> None:
+    if config.refine is None:
+        _fit_encoding(tokenizer, batches)
+    elif config.move_codes:
+        _move_codes(tokenizer, batches)
+
+
 def _move_codes(tokenizer: MotionTokenizer, batches: _Batches) -> None:
     if not isinstance(tokenizer.codec, PartCodec):
         raise ValueError("`move_codes` needs a tokenizer with codebooks of parts.")
@@ -258,13 +267,8 @@ def _optimize(
     progress = _Progress()
     accelerator.register_for_checkpointing(progress)
     checkpoints = Path(config.out) / "checkpoints"
-    newest = newest_checkpoint(checkpoints) if config.resume else None
-    if newest is not None:
-        accelerator.load_state(str(newest))
-    elif config.refine is None:
-        _fit_encoding(tokenizer, batches)
-    elif config.move_codes:
-        _move_codes(tokenizer, batches)
+    if not (config.resume and resume(accelerator, checkpoints)):
+        _begin_encoding(config, tokenizer, batches)
     tokenizer.train()
     if config.refine is not None or isinstance(tokenizer.codec, PartCodec):
         tokenizer.codec.encoding_half().eval()
