@@ -1,5 +1,6 @@
 """Landmarks from a stage in place of MediaPipe's."""
 
+import types
 import zipfile
 from pathlib import Path
 from typing import TypeVar
@@ -13,7 +14,7 @@ StageT = TypeVar("StageT")
 
 def stage_landmarks(base: type[StageT], folder: Path, patch: pytest.MonkeyPatch) -> type[StageT]:
     """Let tracking see a class of the test's own, after `base`, and a model file that exists."""
-    own = type("Own", (base,), {})
+    own: type[StageT] = types.new_class("Own", (base,))
     model = folder / "face_landmarker.task"
     with zipfile.ZipFile(model, "w"):
         pass
