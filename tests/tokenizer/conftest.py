@@ -84,12 +84,23 @@ def motion() -> Motion:
 
 
 @pytest.fixture
-def tokenizer(config: TokenizerConfig, space: FaceSpace) -> MotionTokenizer:
-    """Untrained, with a codebook that holds random latents."""
-    torch.manual_seed(11)
-    made = MotionTokenizer(config, space)
-    assert isinstance(made.codec, Codec)
-    made.codec.fit_normalization(torch.randn(300, 3 * POINTS + 6))
-    made.train()
-    made(torch.randn(8, 40, 3 * POINTS + 6))
-    return made.eval()
+def untrained(space: FaceSpace) -> Callable[[TokenizerConfig], MotionTokenizer]:
+    """Makes an untrained joint tokenizer whose codes are random latents."""
+
+    def make(config: TokenizerConfig) -> MotionTokenizer:
+        torch.manual_seed(11)
+        made = MotionTokenizer(config, space)
+        assert isinstance(made.codec, Codec)
+        made.codec.fit_normalization(torch.randn(300, 3 * POINTS + 6))
+        made.train()
+        made(torch.randn(8, 40, 3 * POINTS + 6))
+        return made.eval()
+
+    return make
+
+
+@pytest.fixture
+def tokenizer(
+    config: TokenizerConfig, untrained: Callable[[TokenizerConfig], MotionTokenizer]
+) -> MotionTokenizer:
+    return untrained(config)

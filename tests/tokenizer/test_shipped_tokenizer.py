@@ -1,11 +1,39 @@
 import pytest
 import torch
+from torch import Tensor
 
 from mien.arkit import CHANNEL_NAMES, EXPR_NAMES, motion_from_curves
 from mien.motion import Motion
 from mien.tokenizer import MotionTokenizer
 from mien.tokenizer.features import frames_of
 from mien.tokenizer.metrics import point_errors_mm
+
+# Tokens of `everything_moving()` by the shipped weights. Language models know what they mean, so
+# they change with the weights alone, and are then written anew.
+# fmt: off
+STORED = [
+    979, 244, 430, 896, 88, 382, 877, 188, 517, 939, 394, 1006, 287, 71, 401,
+    907, 809, 511, 271, 153, 867, 502, 925, 250, 357, 906, 341, 114, 802, 373,
+    905, 73, 46, 912, 271, 651, 994, 239, 402, 920, 648, 223, 1013, 198, 454,
+    813, 177, 409, 684, 166, 424, 893, 87, 450, 912, 185, 475, 905, 16, 415,
+]
+# fmt: on
+
+
+def everything_moving(frames: int = 60) -> Motion:
+    """Every coefficient in waves of its own rate."""
+    time = torch.arange(frames)[:, None] / 25.0
+
+    def wave(channels: int, hz: float) -> Tensor:
+        rates = hz + 0.37 * torch.arange(channels) % 1.3
+        return torch.sin(time * rates * 6.0 + torch.arange(channels) * 2.4)
+
+    return Motion.rest(frames).replace(
+        expr=(0.7 * wave(len(EXPR_NAMES), 0.2) - 0.2).clamp(0.0, 1.0),
+        jaw_pose=torch.tensor([0.1, 0.02, 0.01]) * wave(3, 0.5).abs(),
+        eye_pose=0.15 * wave(2, 0.3).repeat(1, 3),
+        neck_pose=0.2 * wave(3, 0.15),
+    )
 
 
 @pytest.fixture(scope="module")
@@ -27,6 +55,11 @@ def rising(names: tuple[str, ...], frames: int = 60, height: float = 0.7) -> Mot
 def test_the_shipped_weights_are_small_and_say_what_made_them(shipped: MotionTokenizer) -> None:
     assert shipped.kind == "geometry" and shipped.codebook_size <= 2048
     assert {"command", "seed", "corpus", "held_out"} <= set(shipped.card)
+
+
+def test_the_shipped_tokens_are_what_they_were(shipped: MotionTokenizer) -> None:
+    assert shipped.encode(everything_moving()).tolist() == STORED
+    shipped.require_one_token_a_frame()
 
 
 @pytest.mark.parametrize(

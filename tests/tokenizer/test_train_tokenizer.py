@@ -67,12 +67,13 @@ def test_a_corpus_folder_is_read_by_split(clips: list[Curves], tmp_path: Path) -
 
     rows = {
         "split": ["train", "test", "train"],
-        "curves": [clip.astype(np.float16).ravel().tolist() for clip in clips[:3]],
+        "curves": [clip.astype(np.float16).tobytes() for clip in clips[:3]],
     }
     Dataset.from_dict(rows).to_parquet(str(tmp_path / "shard-0.parquet"))
     train, test = read_corpus(tmp_path, "train"), read_corpus(tmp_path, "test")
     assert [len(clip) for clip in train] == [len(clips[0]), len(clips[2])]
     np.testing.assert_allclose(test[0], clips[1], atol=1e-3)
+    assert len(read_corpus(tmp_path, "train", most=1)) == 1
     with pytest.raises(ValueError, match="at least one clip"):
         read_corpus(tmp_path, "nothing")
 

@@ -16,8 +16,10 @@ if TYPE_CHECKING:
 
     from mien.data_synth.phrases import Split
     from mien.llm.stage import Progress
+    from mien.tokenizer.config import TokenizerConfig
 
 BABBLE_SECONDS = 4.0
+LEAST = {"steps": 1, "windows": 1, "babble": 0, "clips": 1, "codes": 2, "chain": 1}
 HELD_OUT_CLIPS = 100  # of the card's figures; `mien eval` measures more
 
 
@@ -33,10 +35,14 @@ class TrainTokenizer:
     """What is quantized: face points, or head parameters (the twin for comparison)."""
     scheme: Literal["parts", "joint"] = "parts"
     """Codebooks of parts of the face, one part renewed a frame; or one for the whole face."""
-    quantizer: Literal["vq", "fsq"] = "vq"
-    """Learned codes, or a fixed grid (joint only)."""
+    quantizer: Literal["vq", "fsq", "rvq"] = "vq"
+    """Learned codes, a fixed grid, or a chain of learned codes (the last two joint only)."""
     codes: int = 1024
-    """Size of the codebook (joint vq only)."""
+    """Size of the codebook, of each one in a chain (joint vq and rvq only)."""
+    chain: int = 4
+    """Codebooks in the chain, and so integers a token (rvq only)."""
+    frames_per_token: Literal[1, 2, 4] = 1
+    """Frames that a token stands for (above 1 joint only); a language model wants 1."""
     steps: int = 2500
     """Optimizer steps."""
     windows: int = 16
@@ -62,27 +68,26 @@ class TrainTokenizer:
             check_corpus(self.data)
             check_seed(self.seed)
             check_device(self.device)
-            for name, least in (("steps", 1), ("windows", 1), ("babble", 0), ("clips", 1)):
+            for name, least in LEAST.items():
                 value = getattr(self, name)
                 if value is not None and value < least:
                     raise ValueError(f"`{name}` must be at least {least}, got {value}.")
             if self.move_codes and self.refine is None:
                 raise ValueError("`--move-codes` needs `--refine FOLDER`, got none.")
+            if self.scheme == "parts" and (self.quantizer != "vq" or self.frames_per_token > 1):
+                raise ValueError(
+                    f"`--quantizer {self.quantizer} --frames-per-token {self.frames_per_token}` "
+                    "needs `--scheme joint`, got parts."
+                )
             check_folder(self.out)
         say(str(self))
         from mien.data_synth.babble import babble
-        from mien.tokenizer.config import TokenizerConfig
-        from mien.tokenizer.quantizer import QuantizerConfig
         from mien.tokenizer.train import TrainTokenizerConfig, train_tokenizer
 
         with refusing():
             config = TrainTokenizerConfig(
                 out=self.out,
-                tokenizer=TokenizerConfig(
-                    kind=self.kind,
-                    scheme=self.scheme,
-                    quantizer=QuantizerConfig(self.quantizer, codebook_size=self.codes),
-                ),
+                tokenizer=self.sizes(),
                 steps=self.steps,
                 windows=self.windows,
                 unquantized_steps=self.steps // 10,
@@ -98,6 +103,21 @@ class TrainTokenizer:
         _, figures = train_tokenizer(config, train, test, command=_command())
         for name, value in figures.as_dict().items():
             print(f"{name:<14} {value:.4g}")
+
+    def sizes(self) -> "TokenizerConfig":
+        """The sizes that are asked for."""
+        from mien.tokenizer.config import TokenizerConfig
+        from mien.tokenizer.quantizer import QuantizerConfig
+
+        quantizer = QuantizerConfig(self.quantizer, codebook_size=self.codes)
+        if self.quantizer == "rvq":
+            quantizer = replace(quantizer, num_quantizers=self.chain)
+        return TokenizerConfig(
+            kind=self.kind,
+            scheme=self.scheme,
+            quantizer=quantizer,
+            frames_per_token=self.frames_per_token,
+        )
 
 
 def _command() -> str:

@@ -14,6 +14,7 @@ from mien.tokenizer.quantizer import QuantizerConfig
 from mien.tokenizer.vqvae import Codec
 
 FORMAT_VERSION = 2
+FRAMES_PER_TOKEN = (1, 2, 4)
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,7 @@ class TokenizerConfig:
 
     Attributes:
         kind: "geometry" codes face points; "coefficients" codes head parameters (the twin).
-        fps: Tokens a second, Hz.
+        fps: Frames a second, Hz.
         basis_size: Principal components kept of the features.
         encoder_width: Channels of the encoder.
         decoder_width: Channels of the decoder.
@@ -34,6 +35,7 @@ class TokenizerConfig:
         quantizer: Which quantizer ("joint" only).
         scheme: "parts" renews one part of the face a frame, from codebooks of their own; "joint"
             learns one codebook for the whole face.
+        frames_per_token: Frames that a token stands for, 1, 2 or 4 ("joint" only, if above 1).
     """
 
     kind: Kind = "geometry"
@@ -48,6 +50,7 @@ class TokenizerConfig:
     quantizer: QuantizerConfig = field(default_factory=QuantizerConfig)
 
     scheme: Literal["parts", "joint"] = "parts"
+    frames_per_token: int = 1
 
     def __post_init__(self) -> None:
         if self.scheme not in ("parts", "joint"):
@@ -56,6 +59,13 @@ class TokenizerConfig:
             raise ValueError(f"`kind` must be 'geometry' or 'coefficients', got {self.kind!r}.")
         if not 0 < self.fps <= 1000:
             raise ValueError(f"`fps` must be in (0, 1000], got {self.fps}.")
+        if self.frames_per_token not in FRAMES_PER_TOKEN:
+            raise ValueError(f"`frames_per_token` must be 1, 2 or 4, got {self.frames_per_token}.")
+        if self.scheme == "parts" and (self.frames_per_token > 1 or self.quantizer.kind != "vq"):
+            raise ValueError(
+                "`scheme` 'parts' wants the quantizer 'vq' and 1 frame a token, got "
+                f"{self.quantizer.kind!r} and {self.frames_per_token}; set `scheme` to 'joint'."
+            )
 
 
 def tokenizer_small(kind: Kind = "geometry") -> TokenizerConfig:
@@ -78,6 +88,7 @@ def build_codec(config: TokenizerConfig, space: FaceSpace) -> Codec | PartCodec:
         decoder_ahead=config.decoder_ahead,
         decoder_back=config.decoder_back,
         quantizer=config.quantizer,
+        frames_per_token=config.frames_per_token,
     )
 
 

@@ -41,8 +41,13 @@ def as_clips(arrays: Iterable[ArrayLike]) -> list[Curves]:
     return clips
 
 
-def read_corpus(folder: str | Path, split: str) -> list[Curves]:
+def read_corpus(folder: str | Path, split: str, most: int | None = None) -> list[Curves]:
     """Read the curves of one split ("train", "val", "test") from Parquet shards.
+
+    Args:
+        folder: What `mien synth` made.
+        split: Which.
+        most: So many clips at most; all if None.
 
     Raises:
         FileNotFoundError: If the folder has no shard.
@@ -55,9 +60,10 @@ def read_corpus(folder: str | Path, split: str) -> list[Curves]:
         raise FileNotFoundError(
             f"No Parquet shard under {folder}; make a corpus with `mien synth`."
         )
-    rows = Dataset.from_parquet(files, columns=["split", "curves"]).with_format("numpy")
-    wanted = (row["curves"] for row in rows if str(row["split"]) == split)
-    return as_clips(np.asarray(curves).reshape(-1, _CHANNELS) for curves in wanted)
+    rows = Dataset.from_parquet(files, columns=["split", "curves"])
+    wanted = [i for i, name in enumerate(rows["split"]) if name == split][:most]
+    found = (row["curves"] for row in rows.select(wanted))
+    return as_clips(np.frombuffer(x, np.float16).reshape(-1, _CHANNELS) for x in found)
 
 
 def corpus_hash(clips: Sequence[Curves]) -> str:

@@ -1,7 +1,8 @@
 """How well a tokenizer keeps motion: errors in millimetres and degrees, smoothness, code use."""
 
+import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 
 import torch
@@ -26,8 +27,9 @@ class TokenizerFigures:
         rotation_deg: Mean angle between the head's rotation and the true one.
         blinks_kept: Mean of the lids' travel in a blink, over the true travel; nan without blinks.
         jerk_ratio: Mean size of the points' third difference, over the true one.
-        code_use: Share of the codebook that occurs.
-        perplexity: Exponential of the entropy of the codes.
+        code_use: Share of the codebook that occurs; of a chain, the mean over its codebooks.
+        perplexity: Exponential of the entropy of the codes; of a chain, the geometric mean over
+            its codebooks.
         encode_fps: Frames encoded a second, features included.
         decode_fps: Frames decoded a second, streamed one by one.
     """
@@ -117,7 +119,10 @@ def evaluate(tokenizer: MotionTokenizer, motions: Sequence[Motion]) -> Tokenizer
     start = time.perf_counter()
     tokens = [tokenizer.encode(motion) for motion in motions]
     encoded = time.perf_counter()
-    decoded = [tokenizer.decode(indices) for indices in tokens]
+    decoded = [
+        tokenizer.decode(indices, tokenizer.fps, motion.num_frames)
+        for indices, motion in zip(tokens, motions, strict=True)
+    ]
     finished = time.perf_counter()
     pairs = [(frames_of(a), frames_of(b)) for a, b in zip(decoded, motions, strict=True)]
     errors = torch.cat([point_errors_mm(a, b, space) for a, b in pairs])
@@ -133,7 +138,8 @@ def evaluate(tokenizer: MotionTokenizer, motions: Sequence[Motion]) -> Tokenizer
         for (a, _), b in zip(pairs, truth, strict=True)
         for travel in blink_travels(space.displacements(a)[:, lids], b[:, lids])
     ]
-    indices = torch.cat(tokens)
+    indices, size = torch.cat(tokens), tokenizer.codebook_size
+    books = indices.reshape(len(indices), -1).unbind(1)
     return TokenizerFigures(
         frames=len(errors),
         mean_mm=float(errors.mean()),
@@ -145,10 +151,10 @@ def evaluate(tokenizer: MotionTokenizer, motions: Sequence[Motion]) -> Tokenizer
         if blinks
         else float("nan"),
         jerk_ratio=float(jerks[0] / jerks[1]) if float(jerks[1]) > 0 else float("nan"),
-        code_use=len(torch.unique(indices)) / tokenizer.codebook_size,
-        perplexity=perplexity(indices, tokenizer.codebook_size),
-        encode_fps=len(indices) / max(encoded - start, 1e-9),
-        decode_fps=len(indices) / max(finished - encoded, 1e-9),
+        code_use=statistics.mean(len(torch.unique(book)) / size for book in books),
+        perplexity=statistics.geometric_mean(perplexity(book, size) for book in books),
+        encode_fps=len(errors) / max(encoded - start, 1e-9),
+        decode_fps=len(errors) / max(finished - encoded, 1e-9),
     )
 
 
@@ -174,13 +180,20 @@ def same_look_agreement(
     tokenizer: MotionTokenizer, motions: Sequence[Motion], budget_mm: float = 0.1
 ) -> float:
     """Give the share of tokens that stay when coefficients change and the face does not."""
-    same, total = 0, 0
-    for motion in motions:
-        frames = frames_of(motion.resample(tokenizer.fps))
-        other = weak_direction(tokenizer.space, frames, budget_mm)
-        a, b = (
-            tokenizer.encode(features_of(f, tokenizer.space, tokenizer.kind))
-            for f in (frames, other)
-        )
-        same, total = same + int((a == b).sum()), total + a.numel()
-    return same / total
+
+    def tokens(frames: HeadFrames) -> Tensor:
+        return tokenizer.encode(features_of(frames, tokenizer.space, tokenizer.kind))
+
+    plain = [frames_of(motion.resample(tokenizer.fps)) for motion in motions]
+    others = (weak_direction(tokenizer.space, frames, budget_mm) for frames in plain)
+    return share_of_equal_tokens(
+        (tokens(a), tokens(b)) for a, b in zip(plain, others, strict=True)
+    )
+
+
+def share_of_equal_tokens(
+    pairs: Iterable[tuple[Int[Tensor, " s *q"], Int[Tensor, " s *q"]]],
+) -> float:
+    """Give the share of tokens that are the same in both of each pair; all integers count."""
+    equal = [(a == b).flatten(1).all(1) if a.ndim > 1 else a == b for a, b in pairs]
+    return float(torch.cat(equal).float().mean())

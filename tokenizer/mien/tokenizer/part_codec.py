@@ -132,10 +132,10 @@ class PartCodec(FrameDecoder):
         return self._embed(self.quantizer.hold(indices))
 
     def embed_token(
-        self, token: int, state: PartState | None
+        self, token: Int[Tensor, ""], state: PartState | None
     ) -> tuple[Float[Tensor, "1 c"], PartState]:
         """Give what the decoder sees after one more token of a stream, and the new state."""
-        held, state = self.quantizer.advance(state or self.quantizer.start(), token)
+        held, state = self.quantizer.advance(state or self.quantizer.start(), int(token))
         return self._embed(held)[0], state
 
     def _embed(self, held: Held) -> Tensor:

@@ -113,6 +113,11 @@ class PartQuantizer(nn.Module):
         """How many different tokens there are."""
         return sum(voice.size for voice in self.voices)
 
+    @property
+    def index_shape(self) -> tuple[int, ...]:
+        """Shape of a token: it is one integer."""
+        return ()
+
     @torch.no_grad()
     def fit(self, latents: Float[Tensor, "n d"], neutral: Float[Tensor, " d"]) -> None:
         """Find the codes of every part by k-means, and those of a neutral face."""

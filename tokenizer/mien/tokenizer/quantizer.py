@@ -1,10 +1,13 @@
-"""Vector quantizers behind one interface: vectors in, one integer a frame out."""
+"""Vector quantizers behind one interface: vectors in, integers out.
+
+One codebook or a grid gives one integer a vector. A chain of codebooks (residual quantization)
+gives as many as it has codebooks, in a dimension of their own at the end: `[..., t, q]`.
+"""
 
 import math
 from dataclasses import dataclass
 from typing import Any, Literal, assert_never
 
-import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
@@ -48,16 +51,19 @@ class QuantizerConfig:
 
     @property
     def num_indices(self) -> int:
-        """How many different integers the quantizer gives."""
+        """How many different integers there are, in each place where there are several."""
         match self.kind:
-            case "vq":
+            case "vq" | "rvq":
                 return self.codebook_size
             case "fsq":
                 return int(math.prod(self.levels))
-            case "rvq":
-                return int(self.codebook_size**self.num_quantizers)
             case _:
                 assert_never(self.kind)
+
+    @property
+    def index_shape(self) -> tuple[int, ...]:
+        """Shape of the integers of one vector: () for one, (q,) for those of a chain."""
+        return (self.num_quantizers,) if self.kind == "rvq" else ()
 
 
 class Quantizer(nn.Module):
@@ -71,39 +77,37 @@ class Quantizer(nn.Module):
 
     @property
     def num_indices(self) -> int:
-        """How many different integers it gives."""
+        """How many different integers it gives, in each place where there are several."""
         return self.config.num_indices
+
+    @property
+    def index_shape(self) -> tuple[int, ...]:
+        """Shape of the integers of one vector: () for one, (q,) for those of a chain."""
+        return self.config.index_shape
 
     def forward(
         self, x: Float[Tensor, "b t d"]
-    ) -> tuple[Float[Tensor, "b t d"], Int[Tensor, "b t"], Float[Tensor, ""]]:
+    ) -> tuple[Float[Tensor, "b t d"], Int[Tensor, "b t *q"], Float[Tensor, ""]]:
         """Give the quantized vectors (gradient passes through), indices, commitment loss."""
         if self.config.kind == "fsq":
             quantized, indices = self.inner(x)
             return quantized, indices.long(), x.new_zeros(())
         quantized, indices, losses = self.inner(x, freeze_codebook=self._frozen)
-        if self.config.kind == "rvq":
-            indices = self._join(indices)
         return quantized, indices, losses.sum()
 
-    def lookup(self, indices: Int[Tensor, "*b"]) -> Float[Tensor, "*b d"]:
-        """Give the codes of indices.
+    def lookup(self, indices: Int[Tensor, "*b"]) -> Float[Tensor, "*v d"]:
+        """Give the code of each vector's indices; a chain's codes are summed.
 
         Raises:
-            ValueError: If an index is outside `0 .. num_indices - 1`.
+            ValueError: If an index is outside `0 .. num_indices - 1`, or a chain's indices are
+                not `[..., q]`.
         """
         self.check(indices)
-        flat = indices.reshape(1, -1)
-        match self.config.kind:
-            case "vq":
-                codes = self.inner.get_output_from_indices(flat)
-            case "fsq":
-                codes = self.inner.indices_to_codes(flat)
-            case "rvq":
-                codes = self.inner.get_output_from_indices(self._split(flat))
-            case _:
-                assert_never(self.config.kind)
-        found: Tensor = codes.reshape(*indices.shape, self.config.dim)
+        flat = indices.reshape(1, -1, *self.index_shape)
+        is_grid = self.config.kind == "fsq"
+        look_up = self.inner.indices_to_codes if is_grid else self.inner.get_output_from_indices
+        shape = indices.shape[: indices.ndim - len(self.index_shape)]
+        found: Tensor = look_up(flat).reshape(*shape, self.config.dim)
         return found
 
     def freeze(self) -> None:
@@ -111,23 +115,17 @@ class Quantizer(nn.Module):
         self._frozen = True
 
     def check(self, indices: Int[Tensor, "*b"]) -> None:
-        """Refuse indices outside the codebook with a ValueError."""
-        size = self.config.num_indices
+        """Refuse indices of another shape, or outside the codebook, with a ValueError."""
+        size, wanted = self.config.num_indices, self.index_shape
+        if wanted and (indices.ndim < 1 or indices.shape[-1:] != wanted):
+            raise ValueError(
+                f"`indices` must be [..., {wanted[0]}], one for each codebook of the chain, "
+                f"got {tuple(indices.shape)}."
+            )
         outside = (indices < 0) | (indices >= size)
         if bool(outside.any()):
             bad = int(indices[outside][0])
             raise ValueError(f"`indices` must be in 0..{size - 1}, got {bad}.")
-
-    def _radix(self, device: torch.device) -> Tensor:
-        powers = torch.arange(self.config.num_quantizers, device=device)
-        return torch.full_like(powers, self.config.codebook_size) ** powers
-
-    def _join(self, indices: Int[Tensor, "b t q"]) -> Int[Tensor, "b t"]:
-        return (indices * self._radix(indices.device)).sum(-1)
-
-    def _split(self, indices: Int[Tensor, "b t"]) -> Int[Tensor, "b t q"]:
-        digits = torch.div(indices[..., None], self._radix(indices.device), rounding_mode="floor")
-        return digits % self.config.codebook_size
 
 
 def _build(config: QuantizerConfig) -> Any:

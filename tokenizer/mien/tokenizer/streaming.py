@@ -15,34 +15,41 @@ from mien.tokenizer.vqvae import Codec
 
 
 class TokenStreamer:
-    """Turns tokens into motion as they come; the frame of a token follows `look_ahead` later.
+    """Turns tokens into motion as they come; a token's frames follow within `look_ahead` tokens.
 
     Each frame is computed by itself with the same operations on the same shapes, however the
     tokens are cut into chunks, so any chunking gives the same bits as decoding all at once.
     """
 
     def __init__(self, codec: Codec | PartCodec, fps: float) -> None:
-        self.look_ahead = codec.decoder.right
+        self.look_ahead = codec.delay
         self._codec = codec
         self._fps = fps
         self._histories: list[Tensor] | None = None
         self._last: Tensor | None = None
         self._state: PartState | None = None
-        self._pending = 0  # frames the decoder owes: at most look_ahead
+        self._pending = 0  # frames the decoder owes: at most those that it looks ahead
         self._finished = False
 
     @torch.no_grad()
-    def push(self, indices: Int[Tensor, " t"] | Sequence[int]) -> Motion | None:
+    def push(
+        self, indices: Int[Tensor, " s *q"] | Sequence[int] | Sequence[Sequence[int]]
+    ) -> Motion | None:
         """Take the next tokens; give the frames that are ready, or None.
 
         Raises:
-            ValueError: If the stream is finished or an index is outside the codebook.
+            ValueError: If the stream is finished, an index is outside the codebook, or tokens of
+                several indices are not `[s, q]`.
         """
         if self._finished:
             raise ValueError("This stream is finished; make a new one with `streamer()`.")
-        tokens = torch.as_tensor(indices, dtype=torch.long).reshape(-1)
+        shape = self._codec.quantizer.index_shape
+        tokens = torch.as_tensor(indices, dtype=torch.long)
+        if not tokens.numel():
+            return None
+        tokens = tokens if shape else tokens.reshape(-1)
         self._codec.quantizer.check(tokens)
-        frames = [frame for t in tokens.tolist() if (frame := self._advance(t)) is not None]
+        frames = [frame for token in tokens.reshape(-1, *shape) for frame in self._advance(token)]
         return motion_of(frames, self._fps) if frames else None
 
     @torch.no_grad()
@@ -52,19 +59,24 @@ class TokenStreamer:
         if self._last is None:
             return None
         owed = self._pending
-        hidden = [self._step(self._last) for _ in range(self.look_ahead)]
-        frames = [self._read(frame) for frame in hidden[self.look_ahead - owed :]]
+        ahead = self._codec.decoder.right
+        hidden = [self._step(self._last) for _ in range(ahead)]
+        frames = [self._read(frame) for frame in hidden[ahead - owed :]]
         return motion_of(frames, self._fps) if frames else None
 
-    def _advance(self, token: int) -> HeadFrames | None:
-        self._last, self._state = self._codec.embed_token(token, self._state)  # type: ignore[arg-type]
+    def _advance(self, token: Int[Tensor, " *q"]) -> list[HeadFrames]:
+        """Take a token; give the frames that are ready now."""
+        embedded, self._state = self._codec.embed_token(token, self._state)  # type: ignore[arg-type]
         if self._histories is None:
-            self._histories = self._codec.decoder.start(self._last)
-        hidden = self._step(self._last)
-        if self._pending < self.look_ahead:
-            self._pending += 1
-            return None
-        return self._read(hidden)
+            self._histories = self._codec.decoder.start(embedded[:1])
+        frames = []
+        for self._last in torch.split(embedded, 1):
+            hidden = self._step(self._last)
+            if self._pending < self._codec.decoder.right:
+                self._pending += 1
+            else:
+                frames.append(self._read(hidden))
+        return frames
 
     def _step(self, embedded: Tensor) -> Tensor:
         if self._histories is None:

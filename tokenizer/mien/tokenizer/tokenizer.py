@@ -1,6 +1,7 @@
-"""The tokenizer: motion <-> one integer a frame."""
+"""The tokenizer: motion <-> integers, one a frame as shipped."""
 
 import json
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,10 @@ _SHIPPED = Path(__file__).parent / "weights"
 class MotionTokenizer(nn.Module):
     """Turns motion into integers, one a frame at 25 fps, and integers into motion.
 
+    Trained otherwise, a token may stand for 2 or 4 frames, or be a row of several integers (those
+    of a chain of codebooks): tokens are `[s]` or `[s, q]`, and `require_one_token_a_frame`
+    refuses both where neither will do.
+
     Args:
         config: Sizes.
         space: The face points of the head (default: the shipped head).
@@ -54,23 +59,53 @@ class MotionTokenizer(nn.Module):
 
     @property
     def fps(self) -> float:
-        """Tokens a second."""
+        """Frames a second."""
         return self.config.fps
 
     @property
+    def frames_per_token(self) -> int:
+        """Frames that a token stands for."""
+        return self.config.frames_per_token
+
+    @property
     def codebook_size(self) -> int:
-        """How many different tokens there are."""
+        """How many different integers there are, in each place of a token that has several."""
         return self.codec.quantizer.num_indices
 
     @property
+    def index_shape(self) -> tuple[int, ...]:
+        """Shape of a token: () for an integer, (q,) for those of a chain of q codebooks."""
+        return self.codec.quantizer.index_shape
+
+    @property
+    def bits_per_second(self) -> float:
+        """What the tokens of a second can tell, bits."""
+        tokens = self.fps / self.frames_per_token * math.prod(self.index_shape)
+        return tokens * math.log2(self.codebook_size)
+
+    @property
     def encoder_look_ahead(self) -> int:
-        """Frames after a frame that its token depends on."""
+        """Frames after a token's first frame that it depends on."""
         return self.codec.look_ahead
 
     @property
     def look_ahead(self) -> int:
-        """Tokens after a token that its decoded frame depends on: the delay of a stream."""
-        return self.codec.decoder.right
+        """Tokens after a token that its decoded frames depend on: the delay of a stream."""
+        return self.codec.delay
+
+    def require_one_token_a_frame(self) -> None:
+        """Refuse a tokenizer whose motion is not one integer a frame, as a language model needs.
+
+        Raises:
+            ValueError: If a token stands for several frames or is several integers.
+        """
+        integers = math.prod(self.index_shape)
+        if integers > 1 or self.frames_per_token > 1:
+            raise ValueError(
+                "Wanted a tokenizer with one token of one integer a frame, got one whose token is "
+                f"{integers} integers for {self.frames_per_token} frames; train it with "
+                "--quantizer vq or fsq and --frames-per-token 1."
+            )
 
     def forward(self, features: Float[Tensor, "b t f"], quantize: bool = True) -> Reconstruction:
         """Code and decode features (training); without `quantize` the latents pass unchanged."""
@@ -78,11 +113,15 @@ class MotionTokenizer(nn.Module):
         return out
 
     @torch.no_grad()
-    def encode(self, motion: Motion | Float[Tensor, "*b t f"]) -> Int[Tensor, "*b t"]:
+    def encode(self, motion: Motion | Float[Tensor, "*b t f"]) -> Int[Tensor, "*tokens"]:
         """Give the tokens of a motion (resampled to `fps`) or of features at `fps`.
 
         The head's rotation is global_pose and neck_pose together; identity and translation
-        are not coded.
+        are not coded. Where a token stands for several frames, the last frame is held until
+        the last token is full.
+
+        Returns:
+            `[..., s]` with a token for each `frames_per_token` frames; `[..., s, q]` for a chain.
 
         Raises:
             ValueError: If the features have the wrong width.
@@ -96,7 +135,7 @@ class MotionTokenizer(nn.Module):
         batch = features.reshape(-1, *features.shape[-2:])
         indices = self.codec.tokens(batch)
         self.train(was_training)
-        return indices.reshape(features.shape[:-1])
+        return indices.reshape(*features.shape[:-2], *indices.shape[1:])
 
     @torch.no_grad()
     def features(self, motion: Motion) -> Float[Tensor, "t f"]:
@@ -105,25 +144,41 @@ class MotionTokenizer(nn.Module):
             motion = motion.resample(self.fps)
         return motion_features(motion, self.space, self.kind)
 
-    def decode(self, indices: Int[Tensor, " t"] | Sequence[int], fps: float = 25.0) -> Motion:
+    def decode(
+        self,
+        indices: Int[Tensor, " s *q"] | Sequence[int] | Sequence[Sequence[int]],
+        fps: float = 25.0,
+        num_frames: int | None = None,
+    ) -> Motion:
         """Give the motion of tokens, resampled to `fps`.
 
         Bit for bit what a stream of the same tokens gives.
 
+        Args:
+            indices: What `encode` gave.
+            fps: Frames a second of the result.
+            num_frames: Frames that were encoded, to cut off those that `encode` held; all are
+                kept if None.
+
         Raises:
-            ValueError: If there is no token, or one outside the codebook.
+            ValueError: If there is no token, or one outside the codebook, or fewer frames than
+                `num_frames`.
         """
         motions = list(self.stream([indices]))
         if not motions:
             raise ValueError("`indices` must hold at least one token, got none.")
         motion = motions[0] if len(motions) == 1 else Motion.concatenate(motions)
+        if num_frames is not None:
+            motion = _cut(motion, num_frames)
         return motion if fps == self.fps else motion.resample(fps)
 
     def streamer(self) -> TokenStreamer:
         """Start decoding tokens as they come."""
         return TokenStreamer(self.codec, self.fps)
 
-    def stream(self, chunks: Iterable[Int[Tensor, " n"] | Sequence[int]]) -> Iterator[Motion]:
+    def stream(
+        self, chunks: Iterable[Int[Tensor, " n *q"] | Sequence[int] | Sequence[Sequence[int]]]
+    ) -> Iterator[Motion]:
         """Give the motion of chunks of tokens as they come, the frames still owed at the end."""
         streamer = self.streamer()
         for chunk in chunks:
@@ -176,6 +231,14 @@ class MotionTokenizer(nn.Module):
         if (folder / "card.json").is_file():
             tokenizer.card = json.loads((folder / "card.json").read_text())
         return tokenizer.eval()
+
+
+def _cut(motion: Motion, num_frames: int) -> Motion:
+    if not 1 <= num_frames <= motion.num_frames:
+        raise ValueError(
+            f"`num_frames` must be from 1 to the tokens' {motion.num_frames}, got {num_frames}."
+        )
+    return motion if num_frames == motion.num_frames else motion.slice(0, num_frames)
 
 
 def _check_sizes(config: Mapping[str, Any], space: FaceSpace, folder: Path) -> None:

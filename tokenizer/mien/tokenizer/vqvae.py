@@ -1,4 +1,4 @@
-"""The geometric VQ-VAE: features -> one code a frame -> head parameters."""
+"""The geometric VQ-VAE: features -> tokens -> head parameters."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ class Reconstruction(NamedTuple):
 
     frames: HeadFrames
     raw_expr: Float[Tensor, "b t e"]  # before the clamp to 0..1
-    indices: Int[Tensor, "b t"]
+    indices: Int[Tensor, "b s *q"]
     commitment_loss: Float[Tensor, ""]
 
 
@@ -37,6 +37,7 @@ class FrameDecoder(nn.Module, ABC):
         width: Channels.
         ahead: Dilations of the blocks that look ahead; they sum to the delay of a stream.
         back: Dilations of the causal blocks.
+        frames_per_token: Frames that a token stands for.
     """
 
     def __init__(
@@ -46,12 +47,19 @@ class FrameDecoder(nn.Module, ABC):
         width: int,
         ahead: Sequence[int],
         back: Sequence[int],
+        frames_per_token: int = 1,
     ) -> None:
         super().__init__()
         self.num_expr = num_expr
-        self.from_code = nn.Linear(token_width, width)
+        self.frames_per_token = frames_per_token
+        self.from_code = nn.Linear(token_width, width * frames_per_token)
         self.decoder = TemporalStack(width, ahead, back)
         self.to_frame = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, num_expr + 15))
+
+    @property
+    def delay(self) -> int:
+        """Tokens after a token that its frames depend on."""
+        return -(-self.decoder.right // self.frames_per_token)
 
     def read_frames(self, raw: Float[Tensor, "*b r"]) -> tuple[HeadFrames, Float[Tensor, "*b e"]]:
         """Turn the decoder's output into head parameters; give the unclamped expression too.
@@ -65,13 +73,19 @@ class FrameDecoder(nn.Module, ABC):
         rotation = rot6d_to_rotmat(identity + rot6d * _ROTATION_SCALE)
         return HeadFrames(bounded, jaw * _JAW_SCALE, eyes * _EYE_SCALE, rotation), expr
 
-    def decode(self, indices: Int[Tensor, "b t"]) -> HeadFrames:
+    def unfold(self, known: Float[Tensor, "*b s k"]) -> Float[Tensor, "*b t c"]:
+        """Give what the decoder sees: each token's knowledge, spread over its frames."""
+        frames: Tensor = self.from_code(known)
+        num_frames = known.shape[-2] * self.frames_per_token
+        return frames.reshape(*known.shape[:-2], num_frames, -1)
+
+    def decode(self, indices: Int[Tensor, "b s *q"]) -> HeadFrames:
         """Decode whole sequences in parallel (training, evaluation)."""
         hidden = self.decoder(self.embed_tokens(indices))
         return self.read_frames(self.to_frame(hidden))[0]
 
     @abstractmethod
-    def embed_tokens(self, indices: Int[Tensor, "b t"]) -> Float[Tensor, "b t c"]:
+    def embed_tokens(self, indices: Int[Tensor, "b s *q"]) -> Float[Tensor, "b t c"]:
         """Give what the decoder sees of whole sequences of tokens."""
 
 
@@ -89,6 +103,8 @@ class Codec(FrameDecoder):
         decoder_ahead: The same for the decoder.
         decoder_back: The same for the decoder.
         quantizer: Which quantizer.
+        frames_per_token: Frames that share a token: a strided convolution joins them behind the
+            encoder, its transpose spreads them again before the decoder.
     """
 
     def __init__(
@@ -103,39 +119,42 @@ class Codec(FrameDecoder):
         decoder_ahead: Sequence[int],
         decoder_back: Sequence[int],
         quantizer: QuantizerConfig,
+        frames_per_token: int = 1,
     ) -> None:
-        super().__init__(quantizer.dim, num_expr, decoder_width, decoder_ahead, decoder_back)
+        super().__init__(
+            quantizer.dim, num_expr, decoder_width, decoder_ahead, decoder_back, frames_per_token
+        )
         self.feature_mean: Tensor
         self.feature_basis: Tensor
         self.register_buffer("feature_mean", torch.zeros(num_features))
         self.register_buffer("feature_basis", torch.zeros(num_features, basis_size))
         self.embed = nn.Linear(basis_size + 6, encoder_width)
         self.encoder = TemporalStack(encoder_width, encoder_ahead, encoder_back)
-        self.to_code = nn.Sequential(
-            nn.LayerNorm(encoder_width), nn.Linear(encoder_width, quantizer.dim)
-        )
+        joined = encoder_width * frames_per_token
+        self.to_code = nn.Sequential(nn.LayerNorm(joined), nn.Linear(joined, quantizer.dim))
         # Latents of unit spread: the encoder cannot shrink onto few codes.
         self.code_norm = nn.BatchNorm1d(quantizer.dim, affine=False)
         self.quantizer = Quantizer(quantizer)
 
     @property
     def look_ahead(self) -> int:
-        """Frames after a frame that its token depends on."""
-        return self.encoder.right
+        """Frames after a token's first frame that it depends on."""
+        return self.encoder.right + self.frames_per_token - 1
 
-    def tokens(self, features: Float[Tensor, "b t f"]) -> Int[Tensor, "b t"]:
-        """Give the token of each frame."""
+    def tokens(self, features: Float[Tensor, "b t f"]) -> Int[Tensor, "b s *q"]:
+        """Give the token of each frame, or of each group of frames; the last group is held."""
         indices: Tensor = self.quantizer(self.latents(features))[1]
         return indices
 
-    def embed_tokens(self, indices: Int[Tensor, "b t"]) -> Float[Tensor, "b t c"]:
+    def embed_tokens(self, indices: Int[Tensor, "b s *q"]) -> Float[Tensor, "b t c"]:
         """Give what the decoder sees of whole sequences of tokens."""
-        embedded: Tensor = self.from_code(self.quantizer.lookup(indices))
-        return embedded
+        return self.unfold(self.quantizer.lookup(indices))
 
-    def embed_token(self, token: int, state: None) -> tuple[Float[Tensor, "1 c"], None]:
+    def embed_token(
+        self, token: Int[Tensor, " *q"], state: None
+    ) -> tuple[Float[Tensor, "n c"], None]:
         """Give what the decoder sees of one more token of a stream; there is no state."""
-        return self.from_code(self.quantizer.lookup(torch.tensor([token]))), state
+        return self.unfold(self.quantizer.lookup(token[None].to(self.feature_mean.device))), state
 
     def encoding_half(self) -> nn.ModuleList:
         """Give the modules that decide the tokens."""
@@ -160,22 +179,33 @@ class Codec(FrameDecoder):
         self.feature_basis.zero_()
         self.feature_basis[:, :size] = (vectors * scale).to(self.feature_basis)
 
-    def latents(self, features: Float[Tensor, "b t f"]) -> Float[Tensor, "b t d"]:
-        """Encode features into vectors that are not yet quantized."""
+    def latents(self, features: Float[Tensor, "b t f"]) -> Float[Tensor, "b s d"]:
+        """Encode features into vectors that are not yet quantized, one a token."""
+        features = hold_to_multiple(features, self.frames_per_token)
         face = (features[..., :-6] - self.feature_mean) @ self.feature_basis
         identity = features.new_tensor([1.0, 0.0, 0.0, 0.0, 1.0, 0.0])
         rotation = (features[..., -6:] - identity) * _ROTATION_GAIN
         hidden = self.encoder(self.embed(torch.cat([face, rotation], dim=-1)))
-        latents: Tensor = self.code_norm(self.to_code(hidden).flatten(0, 1))
-        return latents.reshape(*hidden.shape[:2], -1)
+        joined = hidden.reshape(len(hidden), -1, self.frames_per_token * hidden.shape[-1])
+        latents: Tensor = self.code_norm(self.to_code(joined).flatten(0, 1))
+        return latents.reshape(*joined.shape[:2], -1)
 
     def forward(self, features: Float[Tensor, "b t f"], quantize: bool = True) -> Reconstruction:
         """Code and decode; without `quantize` the latents pass unchanged and indices are 0."""
         latents = self.latents(features)
-        indices = latents.new_zeros(latents.shape[:2], dtype=torch.long)
+        shape = (*latents.shape[:2], *self.quantizer.index_shape)
+        indices = latents.new_zeros(shape, dtype=torch.long)
         loss = latents.new_zeros(())
         if quantize:
             latents, indices, loss = self.quantizer(latents)
-        raw = self.to_frame(self.decoder(self.from_code(latents)))
+        raw = self.to_frame(self.decoder(self.unfold(latents)))[:, : features.shape[1]]
         frames, raw_expr = self.read_frames(raw)
         return Reconstruction(frames, raw_expr, indices, loss)
+
+
+def hold_to_multiple(features: Float[Tensor, "b t f"], of: int) -> Float[Tensor, "b r f"]:
+    """Hold the last frame until the number of frames is a multiple of `of`."""
+    missing = -features.shape[1] % of
+    return (
+        torch.cat([features, features[:, -1:].expand(-1, missing, -1)], 1) if missing else features
+    )
