@@ -238,14 +238,23 @@ def train_tokenizer(
         clips = as_clips(corpus)
     if not held_out:
         raise ValueError("Wanted `held_out` curves beside a corpus of curves, got none.")
-    start = time.perf_counter()
-    tokenizer = _optimize(config, clips, space)
-    seconds = time.perf_counter() - start
+    tokenizer = optimized(config, clips, space)
     motions = [motion_from_curves(torch.from_numpy(np.float32(c)), 25.0) for c in held_out]
     figures = evaluate(tokenizer, motions)
-    tokenizer.card = {"command": command} | _card(config, clips, figures, seconds)
+    held_out_figures = {k: round(v, 4) for k, v in figures.as_dict().items()}
+    tokenizer.card = {"command": command} | tokenizer.card | {"held_out": held_out_figures}
     tokenizer.save(config.out)
     return tokenizer, figures
+
+
+def optimized(
+    config: TrainTokenizerConfig, clips: Sequence[Curves], space: FaceSpace | None = None
+) -> MotionTokenizer:
+    """Train a tokenizer on curves; neither save nor measure it. Its card says what made it."""
+    start = time.perf_counter()
+    tokenizer = _optimize(config, clips, space)
+    tokenizer.card = _card(config, clips, time.perf_counter() - start)
+    return tokenizer
 
 
 def _optimize(
@@ -334,12 +343,7 @@ def _run(
     bar.close()
 
 
-def _card(
-    config: TrainTokenizerConfig,
-    clips: Sequence[Curves],
-    figures: TokenizerFigures,
-    seconds: float,
-) -> dict[str, Any]:
+def _card(config: TrainTokenizerConfig, clips: Sequence[Curves], seconds: float) -> dict[str, Any]:
     """Say what made the weights."""
     made = asdict(config) | {
         "out": str(config.out),
@@ -355,5 +359,4 @@ def _card(
             "sha256": corpus_hash(clips),
         },
         "training_seconds": round(seconds, 1),
-        "held_out": {k: round(v, 4) for k, v in figures.as_dict().items()},
     }
