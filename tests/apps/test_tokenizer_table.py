@@ -83,6 +83,7 @@ def test_a_stopped_table_goes_on_where_it_was(
     written = (reports / "tokenizers.md").read_text()
     assert "| coefficients-rvq-1 | 4 x 1024 codes, 1 frame | 1000 |" in written
     assert "| geometry-vq-2 | 1024 codes, 2 frames | 125 |" in written
+    assert "NaN" not in (reports / "tokenizers.json").read_text()
     rows = json.loads((reports / "tokenizers.json").read_text())["rows"]
     assert all(0 <= row["same_person"] <= 1 for row in rows[:3])
     assert rows[0]["steps"] == 2 and rows[2]["steps"] is None
@@ -133,6 +134,8 @@ def test_a_row_has_a_cell_for_every_column() -> None:
     assert len({line.count("|") for line in lines}) == 1 and len(lines) == 4
     assert "| 0.50 | 0.80 | 1.20 | -0.030 | 1.00 | 50% | 40 | 98.0% | 90.0% |" in lines[2]
     assert lines[3].endswith("| 1.00 |  |  |  |  |")
+    on_take = table([row, rest], is_take=True).splitlines()
+    assert len(on_take) == 3 and on_take[2].endswith("| 50% | 40 |  |  |")
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,7 @@ _NOTES = (
     "mean (LVE). Codes used and perplexity: of a chain, the mean over its codebooks. Same look: "
     "tokens that stay, with all their integers, when coefficients change and the points' root "
     "mean square moves by 0.1 mm. Another person: tokens that stay when a child or an old person "
-    "plays the performance and the motion is found again from that person's points"
+    "plays the performance and the motion is found from the points of that face, unknown whose"
 )
 
 

@@ -1,6 +1,7 @@
 """What a token may be: each form trained alike, and measured on the same faces."""
 
 import json
+import math
 import statistics
 import time
 from collections.abc import Sequence
@@ -18,7 +19,6 @@ from mien.motion import Motion
 from mien.tokenizer import MotionTokenizer, QuantizerConfig, TokenizerConfig
 from mien.tokenizer.features import FaceSpace, Kind, frames_of
 from mien.tokenizer.metrics import (
-    TokenizerFigures,
     evaluate,
     point_errors_mm,
     same_look_agreement,
@@ -27,7 +27,7 @@ from mien.tokenizer.metrics import (
 
 SHIPPED = "shipped"
 CHAIN = 4  # codebooks of a residual quantizer
-PERSON_CLIPS = 8  # performances that are played by other people
+PERSON_CLIPS = 20  # performances that are played by other people
 _PEOPLE = ((1 / 3, 0), (1.0, 3))  # age from infant 0 to old 1, seed: a child and an old one
 
 
@@ -76,7 +76,7 @@ class Faces:
 
     Attributes:
         motions: Held-out performances.
-        played: Some of them, each beside what `fit` finds when another person plays it.
+        played: Some of them, each beside what is found when another person plays it.
         take: A real recording, or None.
     """
 
@@ -124,9 +124,10 @@ class Row:
 
 
 def played_by_others(motions: Sequence[Motion]) -> list[tuple[Motion, Motion]]:
-    """Let other people play performances and find the motion again from their points.
+    """Let other people play performances, and find the motion again from their points alone.
 
-    A person's points move as a scan of that person would show, not as the mean person's do.
+    A person's points move as a scan of that person would show; `fit` takes them for the mean
+    person's, since nobody said whose they are.
     """
     head, pairs = Head.default(), []
     people = [semantic(age=age, seed=seed).shape for age, seed in _PEOPLE]
@@ -134,9 +135,9 @@ def played_by_others(motions: Sequence[Motion]) -> list[tuple[Motion, Motion]]:
         for shape in people:
             with torch.no_grad():
                 scan = head.face_points(motion.replace(shape=shape), own=True)
-                found = fit(head, scan, fps=motion.fps, shape=shape).motion
+                found = fit(head, scan, fps=motion.fps).motion
             turn = {"neck_pose": motion.neck_pose, "global_pose": motion.global_pose}
-            pairs.append((motion, found.replace(shape=None, **turn)))
+            pairs.append((motion, found.replace(**turn)))
     return pairs
 
 
@@ -147,7 +148,7 @@ def measure(name: str, tokenizer: MotionTokenizer, faces: Faces) -> Row:
     take = None
     if faces.take is not None:
         figures, deviations = _kept(tokenizer, [faces.take])
-        take = figures.as_dict() | deviations
+        take = figures | deviations
     figures, deviations = _kept(tokenizer, faces.motions)
     return Row(
         name=name,
@@ -155,7 +156,7 @@ def measure(name: str, tokenizer: MotionTokenizer, faces: Faces) -> Row:
         integers=tokenizer.index_shape[0] if tokenizer.index_shape else 1,
         frames_per_token=tokenizer.frames_per_token,
         bits_per_second=tokenizer.bits_per_second,
-        figures=figures.as_dict(),
+        figures=figures,
         deviation=deviations,
         same_coefficients=same_look_agreement(tokenizer, faces.motions),
         same_person=share_of_equal_tokens(played),
@@ -165,8 +166,11 @@ def measure(name: str, tokenizer: MotionTokenizer, faces: Faces) -> Row:
 
 def _kept(
     tokenizer: MotionTokenizer, motions: Sequence[Motion]
-) -> tuple[TokenizerFigures, dict[str, float]]:
-    """Figures of coding motions, and how the result deviates by the field's measures."""
+) -> tuple[dict[str, float], dict[str, float]]:
+    """Figures of coding motions, and how the result deviates by the field's measures.
+
+    A figure that these motions do not have (blinks where there is none) is left out.
+    """
     space, found = tokenizer.space, []
     for motion in motions:
         features = tokenizer.features(motion)
@@ -174,7 +178,8 @@ def _kept(
         points = space.displacements(decoded)[0] * space.ipd_mm
         true = _faces(motion.resample(tokenizer.fps), space)
         found.append(deviation(FaceMotion(points, decoded.rotation[0]), true, space))
-    return evaluate(tokenizer, motions), _mean(found)
+    figures = evaluate(tokenizer, motions).as_dict()
+    return {name: x for name, x in figures.items() if math.isfinite(x)}, _mean(found)
 
 
 def _faces(motion: Motion, space: FaceSpace) -> FaceMotion:
@@ -251,9 +256,14 @@ _HEADER = (
 def table(rows: Sequence[Row], is_take: bool = False) -> str:
     """Rows as Markdown: on the held-out performances, or on the take."""
     if is_take:
-        rows = [replace(r, figures=r.take or {}, deviation=r.take or {}) for r in rows]
+        rows = [_on_take(row) for row in rows if row.take is not None]
     lines = [_HEADER, ("---",) * len(_HEADER), *(_cells(row) for row in rows)]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def _on_take(row: Row) -> Row:
+    kept = row.take or {}
+    return replace(row, figures=kept, deviation=kept, same_coefficients=None, same_person=None)
 
 
 def _cells(row: Row) -> tuple[str, ...]:
@@ -264,12 +274,12 @@ def _cells(row: Row) -> tuple[str, ...]:
     return (
         row.name,
         f"{size} codes, {frames}" if is_coded else "none",
-        f"{row.bits_per_second:.0f}",
+        f"{row.bits_per_second:.4g}",
         f"{kept['mean_mm']:.2f}",
         f"{kept['lips_mm']:.2f}",
         f"{off['lve_mm']:.2f}",
         f"{off['fdd_paper_mm']:+.3f}",
-        f"{kept['jerk_ratio']:.2f}",
+        f"{kept.get('jerk_ratio', math.nan):.2f}",
         f"{kept['code_use']:.0%}" if is_coded else "",
         f"{kept['perplexity']:.0f}" if is_coded else "",
         "" if row.same_coefficients is None else f"{row.same_coefficients:.1%}",
