@@ -9,7 +9,7 @@ import torch
 
 from mien.avatar.avatar import Avatar
 from mien.avatar.create import compose
-from mien.avatar.lift import complete, level_hair, lift, soft_edge
+from mien.avatar.lift import complete, level_hair, lift, lit_around_eyes, soft_edge
 from mien.avatar.pictures import PosedPicture
 from mien.avatar.render import render
 from mien.avatar.sizes import DecoderSize
@@ -152,23 +152,56 @@ def test_hair_and_cloth_are_told_apart_and_the_face_is_mirrored() -> None:
 
 def test_lids_that_open_eyes_hide_take_nothing_of_the_shadow_before_them() -> None:
     avatar, sheet, picture = start(), sheet_of_start(), tinted_picture()
-    assert avatar.learned is not None
-    posed = avatar.driven(picture.motion).posed(avatar.head.lbs_weights)[0]
-    hidden = (unfolded(avatar, picture, sheet.rows) < 0.1) & (sheet.to_lids > 6)
+    hidden = (unfolded(avatar, picture.motion, sheet.rows) < 0.1) & (sheet.to_lids > 6)
     hidden &= (sheet.to_lids < 14) & (sheet.resting[:, 2] > 0)
     assert hidden.sum() > 5
-    points = read_texels(avatar.learned.layout, posed)[sheet.rows[hidden]]
-    camera, image = picture.camera, picture.image.clone()
-    there = points @ camera.viewmat[:3, :3].T + camera.viewmat[:3, 3]
-    across, down = ((there @ camera.K.T)[:, :2] / there[:, 2:]).round().long().T
-    for shift in (-1, 0, 1):
-        for other in (-1, 0, 1):
-            image[down + shift, across + other] = 0.55 * picture.image[down, across]
-    shaded = lift(avatar, [dataclasses.replace(picture, image=image)])
+    shaded = lift(avatar, [darkened(picture, hidden, 0.55)])
     rows = sheet.rows[hidden]
     with_it, without = (colors_of(each)[rows].mean(0) for each in (shaded, lifted()))
     ratio = float((with_it / without).min())
     assert ratio > 0.75, ratio
+
+
+def darkened(picture: PosedPicture, texels: np.ndarray, factor: float) -> PosedPicture:
+    """The picture with other light where some texels of the sheet lie."""
+    avatar, sheet, camera = start(), sheet_of_start(), picture.camera
+    assert avatar.learned is not None
+    posed = avatar.driven(picture.motion).posed(avatar.head.lbs_weights)[0]
+    points = read_texels(avatar.learned.layout, posed)[sheet.rows[texels]]
+    there = points @ camera.viewmat[:3, :3].T + camera.viewmat[:3, 3]
+    across, down = ((there @ camera.K.T)[:, :2] / there[:, 2:]).round().long().T
+    image = picture.image.clone()
+    for shift in (-1, 0, 1):
+        for other in (-1, 0, 1):
+            places = (down + shift, across + other)
+            image[places] = factor * picture.image[places]
+    return dataclasses.replace(picture, image=image)
+
+
+def test_closed_lids_have_the_color_of_lit_skin_and_not_of_a_dark_fold() -> None:
+    avatar, sheet, picture = start(), sheet_of_start(), tinted_picture()
+    x, y, _ = sheet.resting.T
+    beside = (np.abs(x) > 12) & (np.abs(x) < 48) & ~sheet.is_hair
+    fold = beside & (sheet.to_lids > 5) & (sheet.to_lids < 13) & (y > 2)
+    lids = (unfolded(avatar, picture.motion, sheet.rows) < 0.3) & (sheet.to_lids < 11)
+    around = beside & (sheet.to_lids > 12) & (sheet.to_lids < 22) & ~fold
+    assert fold.sum() > 20 and lids.sum() > 10 and around.sum() > 20
+    colors = colors_of(lift(avatar, [darkened(picture, fold, 0.35)])).numpy()[sheet.rows]
+    ratio = np.median(colors[lids], 0) / np.median(colors[around], 0)
+    assert ratio.min() > 0.7, ratio
+
+
+def test_only_lit_skin_around_eyes_says_what_color_lids_have() -> None:
+    sheet = sheet_of_start()
+    dark = (sheet.to_lids < 14) & (sheet.resting[:, 1] > 0) & ~sheet.is_hair
+    values = np.full((len(sheet), 3), np.log(0.7))
+    values[dark] = np.log(0.3)
+    lit = lit_around_eyes(sheet, values, np.ones(len(sheet)))
+    lashes = sheet.to_lids < 9
+    assert lit[dark].max() == 0 and lit[lashes].max() == 0
+    assert lit[~dark & ~lashes].min() == 1
+    unknown = lit_around_eyes(sheet, values, np.zeros(len(sheet)))
+    assert np.isfinite(unknown).all() and unknown[sheet.to_lids > 30].min() == 1
 
 
 def test_hair_that_no_picture_shows_takes_the_color_of_what_is_shown() -> None:

@@ -119,6 +119,17 @@ def test_every_photo_counts_also_those_beyond_one_step(
     assert float(mixed.maps.color.mean()) < float(bright.maps.color.mean())
 
 
+def test_maps_that_are_kept_stay_bit_for_bit(begun: Avatar, picture: PosedPicture) -> None:
+    after = refine(begun, [picture], steps=2, kept=("position", "rotation")).learned
+    before = begun.learned
+    assert before is not None and after is not None
+    assert torch.equal(after.maps.position, before.maps.position)
+    assert torch.equal(after.maps.rotation, before.maps.rotation)
+    assert not torch.equal(after.maps.color, before.maps.color)
+    with pytest.raises(ValueError, match="`kept` must be of"):
+        refine(begun, [picture], steps=1, kept=("place",))
+
+
 def test_what_cannot_be_refined_is_refused(begun: Avatar, picture: PosedPicture) -> None:
     with pytest.raises(ValueError, match="Only a learned avatar can be refined; 'adult' is pain"):
         refine(Avatar.load("adult"), [picture])

@@ -20,7 +20,8 @@ from mien.avatar.noise import smoothstep
 from mien.avatar.pictures import PosedPicture
 from mien.avatar.static_maps import StaticMaps
 from mien.avatar.texel_sheet import TexelSheet, spread_over, texels_of
-from mien.avatar.unfolding import covering_growth
+from mien.avatar.unfolding import covering_growth, unfolded
+from mien.motion import Motion
 
 Array = np.ndarray
 
@@ -30,11 +31,14 @@ _DARK = 0.03  # sRGB
 _FADES = (0.08, 0.5)  # weights between which pixels take over
 _REST, _NEVER = 1e-3, 1e-6  # pull of differences to the usual one, where nothing is seen
 _KNOWN = 0.15  # weight from which a difference counts as known
-_LASHES_MM = 9.0  # from the lids' edges
+_LASHES_MM, _BROWS_MM = 9.0, 24.0  # from the lids' edges
+_SHADE = 0.2  # logarithm: skin around an eye that is darker than most of it lies in the fold
 _SOLID = 0.985  # opacity of lifted skin
 _GROWN = 0.15  # cover that counts as hair
 _SLOW, _STRANDS = 40, 0.5  # averages over neighbors; of the strands' contrast
+_LID_EDGE = 4  # averages over neighbors
 _FADE_OUT = 12  # averages over neighbors
+_UNFOLDED = 0.5  # share from which on the painting shows skin as it is
 _SURE = 0.5  # from there on a texel is what photos say it is
 _EAR_MM = ((-57.0, 17.0), (-112.0, -50.0), (71.5, 75.0))  # height, depth, from the middle
 _HAIRY_MM = (-35.0, -45.0)  # height and depth from which on photos tell skin and hair apart
@@ -65,10 +69,12 @@ def lift(avatar: Avatar, pictures: Sequence[PosedPicture]) -> Avatar:
     start = texels_of(learned, learned.maps.color).sigmoid()[sheet.rows].double().numpy()
     views = [see(avatar, learned, sheet, picture) for picture in pictures]
     told = _tell_apart(sheet, views, _groomed(sheet, avatar))
-    start = _regrow(sheet, told, start)
+    folded = unfolded(avatar, Motion.rest(1), sheet.rows) < _UNFOLDED
+    start = _regrow(told, start, _new_stuff(sheet, told), folded)
     colors, weights = _blend([view.colored(told.is_hair, views[0].skin) for view in views])
     weights = np.where(told.is_cloth, 0.0, _soften(told, weights))
     painted = soft_edge(told, complete(told, level_hair(told, start), colors, weights))
+    painted = soft_edge(told, painted, folded, _LID_EDGE)
     bare = sheet.near_hair & ~told.is_hair
     return _with_colors(avatar, learned, told, painted, np.where(bare, 1.0, weights))
 
@@ -99,6 +105,7 @@ def _tell_apart(
     within = (y > _HAIRY_MM[0]) & (z > _HAIRY_MM[1]) & ~sheet.is_cloth
     is_hair = groomed | (within & (hair > _SURE) & (hair > skin))
     is_hair &= ~(within & (skin > _SURE) & (skin > hair))
+    is_hair &= groomed | (sheet.to_lids > _LASHES_MM)  # lashes are no hair
     (low, high), (back, front), (aside, farther) = _EAR_MM
     ear = (np.abs(x) > np.where(y < 0, aside, farther)) & (y > low) & (y < high)
     ear &= (z > back) & (z < front)
@@ -107,11 +114,20 @@ def _tell_apart(
     return dataclasses.replace(sheet, is_hair=is_hair)
 
 
-def _regrow(sheet: TexelSheet, told: TexelSheet, start: Float[Array, "m 3"]) -> Array:
-    """Colors for what is skin now and was hair, or the other way round, from those around."""
-    changed = (sheet.is_hair != told.is_hair) | (sheet.near_hair & ~told.is_hair)
-    usual = _usual(told, start, ~changed)
-    grown = usual + _carry_on(told.same_stuff(), start - usual, (~changed).astype(float), _NEVER)
+def _new_stuff(sheet: TexelSheet, told: TexelSheet) -> Bool[Array, " m"]:
+    """What is skin now and was hair, or the other way round, or is too near to it."""
+    return np.asarray((sheet.is_hair != told.is_hair) | (sheet.near_hair & ~told.is_hair))
+
+
+def _regrow(
+    sheet: TexelSheet, start: Float[Array, "m 3"], new: Array, folded: Array
+) -> Float[Array, "m 3"]:
+    """Colors for what is of new stuff, or lies in the shadow of a fold, from those around."""
+    changed = new | folded
+    lit = lit_around_eyes(sheet, np.log(start + _DARK), (~changed).astype(float))
+    known = ~changed & (lit > _SURE)
+    usual = _usual(sheet, start, known)
+    grown = usual + _carry_on(sheet.same_stuff(), start - usual, known.astype(float), _NEVER)
     return np.where(changed[:, None], grown, start)
 
 
@@ -135,11 +151,16 @@ def level_hair(sheet: TexelSheet, start: Float[Array, "m 3"]) -> Float[Array, "m
     return np.where(hair[:, None], np.clip(np.exp(levelled) - _DARK, 0, 1), start)
 
 
-def soft_edge(sheet: TexelSheet, colors: Float[Array, "m 3"]) -> Float[Array, "m 3"]:
-    """Let hair and skin run into each other over a texel or two."""
-    share = sheet.smooth(sheet.is_hair.astype(float), 2)
+def soft_edge(
+    sheet: TexelSheet,
+    colors: Float[Array, "m 3"],
+    inside: Bool[Array, " m"] | None = None,
+    times: int = 2,
+) -> Float[Array, "m 3"]:
+    """Let hair and skin, or what lies inside and outside, run into each other over some texels."""
+    share = sheet.smooth((sheet.is_hair if inside is None else inside).astype(float), times)
     edge = 4 * share * (1 - share) * ~sheet.is_cloth
-    soft = np.stack([sheet.smooth(plane, 2) for plane in colors.T], -1)
+    soft = np.stack([sheet.smooth(plane, times) for plane in colors.T], -1)
     return np.asarray(colors + edge[:, None] * (soft - colors))
 
 
@@ -186,18 +207,39 @@ def complete(
 def _merge(sheet: TexelSheet, below: Array, above: Array, weights: Array) -> Array:
     """Lay colors over others whose smooth difference has been taken away.
 
-    Far from all that is known, the difference is the usual one of the same stuff. Lashes say
-    nothing of the lids.
+    Far from all that is known, the difference is the usual one of the same stuff. Lashes, brows
+    and the shadow of the fold say nothing of the lids.
     """
-    surely = weights**2 * (sheet.to_lids >= _LASHES_MM)
+    surely = weights**2 * lit_around_eyes(sheet, above, weights)
     difference = above - below
     usual = _usual(sheet, difference, surely > _KNOWN)
-    carried = below + usual + _carry_on(sheet.same_stuff(), difference - usual, surely, _REST)
+    rest = np.where(sheet.to_lids < _LASHES_MM, _NEVER, _REST)  # lids follow what lies around
+    carried = below + usual + _carry_on(sheet.same_stuff(), difference - usual, surely, rest)
     share = smoothstep(*_FADES, weights)[:, None]
     return np.asarray(share * above + (1 - share) * carried)
 
 
-def _carry_on(near: csr_matrix, values: Array, weights: Array, rest: float) -> Array:
+def lit_around_eyes(
+    sheet: TexelSheet, values: Float[Array, "m 3"], weights: Float[Array, " m"]
+) -> Float[Array, " m"]:
+    """How much skin says of the lids: 1 where it is lit, 0 for lashes, brows and the fold.
+
+    Args:
+        sheet: The texels.
+        values: Logarithms of colors.
+        weights: How surely they are known, 0 to 1.
+    """
+    luma, lit = values.mean(1), np.ones(len(sheet))
+    around = (sheet.to_lids < _BROWS_MM) & ~sheet.is_hair
+    for side in (-1, 1):
+        eye = around & (side * sheet.resting[:, 0] > 0)
+        known = eye & (sheet.to_lids >= _LASHES_MM) & (weights > _KNOWN)
+        usual = np.median(luma[known]) if known.any() else 0.0
+        lit[eye] = smoothstep(usual - _SHADE, usual, luma[eye])
+    return lit * (sheet.to_lids >= _LASHES_MM)
+
+
+def _carry_on(near: csr_matrix, values: Array, weights: Array, rest: float | Array) -> Array:
     """The smoothest values over the surface that come near those that are known; else zero."""
     degree = np.asarray(near.sum(1)).ravel()
     system = (diags(weights + rest + _HOLD * degree) - _HOLD * near).tocsr()

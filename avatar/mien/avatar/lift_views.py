@@ -20,7 +20,7 @@ from mien.avatar.unfolding import unfolded
 Array = np.ndarray
 
 _SIDE_MM, _TOP_MM = (48.0, 58.0), (30.0, 40.0)  # where hair may hang into the face
-_FOLD_MM = (1.5, 8.0)  # from the lids' edges: open eyes hide this skin behind lashes
+_LASH_MM, _FOLD_MM = (2.0, 5.0), 8.0  # from the lids' edges: behind lashes, in the fold's shadow
 _OUTSIDE = 0.6  # how much pixels beyond the picture's mask count, if they look right
 _ENOUGH_HAIR = 60  # texels
 
@@ -71,11 +71,11 @@ def see(
     as_skin = skin.likeness(bare.colors) * (1 - (1 - bare.mask) * backdrop.likeness(bare.pixels))
     aside, height = np.abs(sheet.resting[:, 0]), sheet.resting[:, 1]
     checked = np.maximum(smoothstep(*_SIDE_MM, aside), smoothstep(*_TOP_MM, height))
-    fold = (sheet.to_lids > _FOLD_MM[0]) & (sheet.to_lids < _FOLD_MM[1])
-    checked = np.where(fold, 1.0, checked)
-    sure = np.where(fold, as_skin**4, as_skin)
+    fold = smoothstep(*_LASH_MM, sheet.to_lids) * (sheet.to_lids < _FOLD_MM)
+    checked = np.maximum(fold, checked)
+    sure = as_skin ** (1 + 3 * fold)
     trusted = np.maximum(bare.mask * (1 - checked * (1 - sure)), _OUTSIDE * sure)
-    trusted = trusted * unfolded(avatar, picture, sheet.rows)
+    trusted = trusted * unfolded(avatar, picture.motion, sheet.rows)
     as_hair = _hair_likeness(sheet, above, skin, backdrop)
     colors = np.stack([bare.colors, above.colors])
     return LiftView(colors, bare.seen, trusted, as_skin, as_hair, skin)

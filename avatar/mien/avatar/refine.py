@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
@@ -39,6 +39,7 @@ def refine(
     steps: int = 20,
     perceptual: PerceptualKind = "steerable",
     seed: int = 0,
+    kept: Sequence[str] = (),
 ) -> Avatar:
     """Give the avatar maps that show the pictures better; the avatar itself is not changed.
 
@@ -51,9 +52,11 @@ def refine(
         steps: Optimizer steps.
         perceptual: Which perceptual difference.
         seed: Of the colors behind pictures and drawings.
+        kept: Names of maps that stay as they are, of those in `RATES`.
 
     Raises:
-        ValueError: If the avatar is not learned, or there is no picture or no step.
+        ValueError: If the avatar is not learned, there is no picture or no step, or a name of
+            `kept` is unknown.
     """
     if avatar.learned is None:
         raise ValueError(
@@ -64,20 +67,28 @@ def refine(
         raise ValueError(
             f"Refining takes one picture and one step or more, got {len(pictures)} and {steps}."
         )
+    if not set(kept) <= set(RATES):
+        raise ValueError(f"`kept` must be of {sorted(RATES)}, got {sorted(kept)}.")
     learned = copy.deepcopy(avatar.learned).eval().requires_grad_(False)
     views = [PosedView.of(picture, avatar) for picture in pictures]
-    _optimize(learned, views, steps, make_perceptual(perceptual), seed)
+    rates = {name: 0.0 if name in kept else rate for name, rate in RATES.items()}
+    _optimize(learned, views, steps, make_perceptual(perceptual), seed, rates)
     said = f"refined on {len(pictures)} pictures by {steps} steps"
     made_by = f"{avatar.made_by}; {said}" if avatar.made_by else said
     return dataclasses.replace(avatar, learned=learned, made_by=made_by)
 
 
 def _optimize(
-    learned: LearnedHead, views: list[PosedView], steps: int, perceptual: Perceptual, seed: int
+    learned: LearnedHead,
+    views: list[PosedView],
+    steps: int,
+    perceptual: Perceptual,
+    seed: int,
+    map_rates: Mapping[str, float],
 ) -> None:
     """Change the maps in place."""
     learned.maps.requires_grad_(True)
-    rates = {name: RATES[name] for name in WIDTHS} | {"features": FEATURE_RATE}
+    rates = {name: map_rates[name] for name in WIDTHS} | {"features": FEATURE_RATE}
     groups = [{"params": [getattr(learned.maps, name)], "lr": r} for name, r in rates.items()]
     optimizer = torch.optim.Adam(groups, eps=_FAINT)
     for step in range(steps):

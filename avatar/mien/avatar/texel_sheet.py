@@ -63,11 +63,11 @@ class TexelSheet:
     def of(cls, avatar: Avatar, learned: LearnedHead) -> TexelSheet:
         """Lay out an avatar's texels."""
         head, layout = avatar.head, learned.layout
-        rows = np.flatnonzero(_on_skin(head, layout))
+        rows = np.flatnonzero(on_skin(head, layout))
         resting = read_texels(layout, head.v_template)[rows].double().numpy() / _MM
         normals = texel_normals(layout, head.v_template, head)[rows].double().numpy()
         to_hair = _to_hair(avatar, read_texels(layout, layout.neutral)[rows])
-        to_lids = np.asarray(cKDTree(_lid_edges(head)).query(resting)[0])
+        to_lids = np.asarray(cKDTree(lid_edges(head)).query(resting)[0])
         is_cloth = collar_distance(resting) < -1.0
         keys = np.concatenate([resting, _TURN_MM * normals], -1)
         flip = np.array([-1.0, 1.0, 1.0, -1.0, 1.0, 1.0])
@@ -128,7 +128,8 @@ def spread_over(layout: UVLayout, values: Float[Tensor, "k c"]) -> Float[Tensor,
     return grid[ids].permute(2, 0, 1)
 
 
-def _on_skin(head: Head, layout: UVLayout) -> Bool[Array, " k"]:
+def on_skin(head: Head, layout: UVLayout) -> Bool[Array, " k"]:
+    """Which of a layout's texels lie on the outer skin."""
     corners = layout.texel_corners
     found = torch.isin(corners, head.parts["skin"]).all(1)
     for part in _INNER:
@@ -149,7 +150,7 @@ def _to_hair(avatar: Avatar, points: Float[Tensor, "m 3"]) -> Float[Array, " m"]
     return np.asarray(cKDTree(feet).query(places, _STRANDS)[0][:, -1])
 
 
-def _lid_edges(head: Head) -> Float[Array, "n 3"]:
+def lid_edges(head: Head) -> Float[Array, "n 3"]:
     """Where the skin of the lids ends on the mean head, millimetres."""
     rings = [
         ids[torch.isin(ids, head.parts["skin"])]

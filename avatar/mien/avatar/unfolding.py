@@ -8,15 +8,16 @@ import dataclasses
 import numpy as np
 import torch
 from jaxtyping import Float
+from scipy.spatial import cKDTree
 from torch import Tensor
 
 from mien.avatar.avatar import Avatar
 from mien.avatar.learned import LearnedHead
 from mien.avatar.noise import smoothstep
-from mien.avatar.pictures import PosedPicture
+from mien.avatar.placing import vertex_normals
 from mien.avatar.prepared import bake_identity
 from mien.avatar.static_maps import WIDTHS
-from mien.avatar.texel_sheet import spread_over
+from mien.avatar.texel_sheet import lid_edges, on_skin, read_texels, spread_over
 from mien.avatar.uv_layout import SPREAD, Texels, discs, face_sides
 from mien.head import Head
 from mien.motion import Motion
@@ -28,12 +29,17 @@ _BLINKS = ("eyeBlinkLeft", "eyeBlinkRight")
 _FOLDED = (0.4, 0.75)  # shares of its unfolded area between which skin counts as shown
 _MOST_GROWTH = 1.4  # logarithm
 _MOVED_M = (1e-3, 3e-3)  # by closing, from which on skin is a lid's
+_AROUND_MM = (17.0, 11.0)  # from the lids' edges: a fold in which nothing of the lid may gather
+_TIP, _STICKS_OUT_M = 1.6, 2.5e-4  # standard deviations, and how far discs may reach out there
+_COVERING = 0.35  # of their full span: discs that still cover
+_CUT, _ROUND = 0.4, 0.8  # discs cut by this share get this ratio of axes, so that they still cover
+_GRID = np.array([[i, j, 3 - i - j] for i in range(4) for j in range(4 - i)]) / 3.0
 _AT_REST = 1.8  # how much wider discs may be that are too small at rest already
 
 
 @torch.no_grad()
-def unfolded(avatar: Avatar, picture: PosedPicture, rows: Array) -> Float[Array, " m"]:
-    """How much of some texels' skin a picture's face does not fold away, 0 to 1.
+def unfolded(avatar: Avatar, motion: Motion, rows: Array) -> Float[Array, " m"]:
+    """How much of some texels' skin a face of one frame does not fold away, 0 to 1.
 
     The lids' skin is compared with itself when they are closed; other skin hardly changes.
     """
@@ -42,8 +48,8 @@ def unfolded(avatar: Avatar, picture: PosedPicture, rows: Array) -> Float[Array,
     corners = learned.layout.texel_corners[torch.from_numpy(rows)]
     weights = avatar.head.lbs_weights
     shown, closed = (
-        _areas(avatar.driven(motion).posed(weights)[0][corners])
-        for motion in (picture.motion, closed_eyes(avatar.head))
+        _areas(avatar.driven(each).posed(weights)[0][corners])
+        for each in (motion, closed_eyes(avatar.head))
     )
     return smoothstep(*_FOLDED, shown / np.maximum(closed, 1e-12))
 
@@ -75,11 +81,42 @@ def covering_growth(avatar: Avatar, learned: LearnedHead) -> Float[Tensor, "k 3"
         space = avatar.driven(motion).rest[0][head.faces[texels.faces]].double()
         stretch = across @ (space[:, 1:] - space[:, :1])  # [K, 2, 3]
         spans.append(SPREAD * (stretch @ axes).norm(dim=1))
-    at_rest = torch.minimum(spans[0], _AT_REST * scales)
+    wanted = torch.maximum(torch.minimum(spans[0], _AT_REST * scales), scales)
+    flat = _flat_reach(person, texels, axes, wanted)
+    at_rest = torch.minimum(wanted, torch.maximum(flat, _COVERING * spans[0]))
+    cut = (1 - (at_rest / wanted).amin(-1, keepdim=True)) / _CUT
+    rounder = _ROUND * cut.clamp_max(1.0) * at_rest.amax(-1, keepdim=True)
+    at_rest[:, :2] = torch.maximum(at_rest[:, :2], rounder)
     unfolding = (spans[1] / torch.maximum(spans[0], scales)).clamp_min(1.0)
-    growth = (torch.maximum(at_rest, scales) / scales * unfolding).log()
-    limited: Tensor = growth.clamp_max(_MOST_GROWTH)
+    limited: Tensor = (at_rest / scales * unfolding).log().clamp_max(_MOST_GROWTH)
     return limited.to(scales)
+
+
+def _flat_reach(
+    person: Head,
+    texels: Texels,
+    axes: Float[Tensor, "k 3 3"],
+    scales: Float[Tensor, "k 3"],
+) -> Float[Tensor, "k 3"]:
+    """Standard deviations with which discs hardly stick out of a surface that bends away."""
+    vertices, faces = person.v_template.double(), person.faces
+    normals = vertex_normals(vertices, faces)
+    bary = torch.from_numpy(_GRID)
+    dense = (bary @ vertices[faces]).flatten(0, 1).numpy()  # [10 F, 3]
+    facing = torch.nn.functional.normalize(bary @ normals[faces], dim=-1).flatten(0, 1).numpy()
+    tree = cKDTree(dense)
+    corners, share = vertices[faces[texels.faces]], texels.weights.double().unsqueeze(-1)
+    centers = (corners * share).sum(1).numpy()
+    reach = scales.clone()
+    for axis in range(2):
+        arm = (_TIP * scales[:, axis, None] * axes[:, :, axis]).numpy()
+        out = np.zeros(len(arm))
+        for tips in (centers - arm, centers + arm):
+            nearest = tree.query(tips)[1]
+            out = np.maximum(out, ((tips - dense[nearest]) * facing[nearest]).sum(-1))
+        shorter = np.sqrt(_STICKS_OUT_M / np.maximum(out, _STICKS_OUT_M))
+        reach[:, axis] *= torch.from_numpy(shorter)
+    return reach
 
 
 @torch.no_grad()
@@ -93,8 +130,11 @@ def keep_lids(lifted: Avatar, refined: Avatar) -> Avatar:
         for motion in (closed_eyes(lifted.head), Motion.rest(1))
     )
     moved = ((shut - rest) * layout.texel_weights.unsqueeze(-1)).sum(1).norm(dim=-1)
-    share = torch.from_numpy(smoothstep(*_MOVED_M, moved.numpy())).to(moved)
-    kept = spread_over(layout, share.unsqueeze(-1))
+    resting = read_texels(layout, lifted.head.v_template).double().numpy() * 1e3
+    away = cKDTree(lid_edges(lifted.head)).query(resting)[0]
+    around = smoothstep(*_AROUND_MM, away) * on_skin(lifted.head, layout)
+    share = np.maximum(smoothstep(*_MOVED_M, moved.numpy()), around)
+    kept = spread_over(layout, torch.from_numpy(share).to(moved).unsqueeze(-1))
     for name in WIDTHS:
         values = getattr(after.maps, name)
         values += kept * (getattr(before.maps, name) - values)
