@@ -63,7 +63,7 @@ class TexelSheet:
     def of(cls, avatar: Avatar, learned: LearnedHead) -> TexelSheet:
         """Lay out an avatar's texels."""
         head, layout = avatar.head, learned.layout
-        rows = np.flatnonzero(on_skin(head, layout))
+        rows = np.flatnonzero(_on_skin(head, layout))
         resting = read_texels(layout, head.v_template)[rows].double().numpy() / _MM
         normals = texel_normals(layout, head.v_template, head)[rows].double().numpy()
         to_hair = _to_hair(avatar, read_texels(layout, layout.neutral)[rows])
@@ -128,8 +128,7 @@ def spread_over(layout: UVLayout, values: Float[Tensor, "k c"]) -> Float[Tensor,
     return grid[ids].permute(2, 0, 1)
 
 
-def on_skin(head: Head, layout: UVLayout) -> Bool[Array, " k"]:
-    """Which of a layout's texels lie on the outer skin."""
+def _on_skin(head: Head, layout: UVLayout) -> Bool[Array, " k"]:
     corners = layout.texel_corners
     found = torch.isin(corners, head.parts["skin"]).all(1)
     for part in _INNER:

@@ -17,7 +17,7 @@ from mien.avatar.noise import smoothstep
 from mien.avatar.placing import vertex_normals
 from mien.avatar.prepared import bake_identity
 from mien.avatar.static_maps import WIDTHS
-from mien.avatar.texel_sheet import lid_edges, on_skin, read_texels, spread_over
+from mien.avatar.texel_sheet import lid_edges, read_texels, spread_over
 from mien.avatar.uv_layout import SPREAD, Texels, discs, face_sides
 from mien.head import Head
 from mien.motion import Motion
@@ -29,7 +29,7 @@ _BLINKS = ("eyeBlinkLeft", "eyeBlinkRight")
 _FOLDED = (0.4, 0.75)  # shares of its unfolded area between which skin counts as shown
 _MOST_GROWTH = 1.4  # logarithm
 _MOVED_M = (1e-3, 3e-3)  # by closing, from which on skin is a lid's
-_AROUND_MM = (17.0, 11.0)  # from the lids' edges: a fold in which nothing of the lid may gather
+_AROUND_MM = (17.0, 11.0)  # from the lids' edges: eyes, and the fold above them
 _TIP, _STICKS_OUT_M = 1.6, 2.5e-4  # standard deviations, and how far discs may reach out there
 _COVERING = 0.35  # of their full span: discs that still cover
 _CUT, _ROUND = 0.4, 0.8  # discs cut by this share get this ratio of axes, so that they still cover
@@ -121,7 +121,10 @@ def _flat_reach(
 
 @torch.no_grad()
 def keep_lids(lifted: Avatar, refined: Avatar) -> Avatar:
-    """Give a refined avatar's lids back what they were; open eyes teach nothing of them."""
+    """Give a refined avatar's lids and eyes back what they were.
+
+    Open eyes teach nothing of the lids, and few pixels little of the irises.
+    """
     before = lifted.learned
     assert before is not None and refined.learned is not None, "only maps are refined"
     after, layout = copy.deepcopy(refined.learned), before.layout
@@ -132,8 +135,7 @@ def keep_lids(lifted: Avatar, refined: Avatar) -> Avatar:
     moved = ((shut - rest) * layout.texel_weights.unsqueeze(-1)).sum(1).norm(dim=-1)
     resting = read_texels(layout, lifted.head.v_template).double().numpy() * 1e3
     away = cKDTree(lid_edges(lifted.head)).query(resting)[0]
-    around = smoothstep(*_AROUND_MM, away) * on_skin(lifted.head, layout)
-    share = np.maximum(smoothstep(*_MOVED_M, moved.numpy()), around)
+    share = np.maximum(smoothstep(*_MOVED_M, moved.numpy()), smoothstep(*_AROUND_MM, away))
     kept = spread_over(layout, torch.from_numpy(share).to(moved).unsqueeze(-1))
     for name in WIDTHS:
         values = getattr(after.maps, name)
