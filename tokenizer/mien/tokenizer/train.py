@@ -2,8 +2,7 @@
 
 import math
 import time
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,9 +18,10 @@ from tqdm import tqdm
 from mien.arkit import motion_from_curves
 from mien.checkpoints import resume, save_checkpoint
 from mien.motion import Motion
-from mien.tokenizer.augment import AugmentConfig, Curves, sample_batch
+from mien.tokenizer.augment import AugmentConfig, Curves
+from mien.tokenizer.batches import Batches
 from mien.tokenizer.config import TokenizerConfig, tokenizer_small
-from mien.tokenizer.data import as_clips, corpus_hash, frames_from_curves, read_corpus
+from mien.tokenizer.data import as_clips, corpus_hash, read_corpus
 from mien.tokenizer.features import FaceSpace, HeadFrames, features_of, frames_of
 from mien.tokenizer.losses import LossConfig, reconstruction_loss
 from mien.tokenizer.metrics import TokenizerFigures, evaluate
@@ -107,32 +107,8 @@ def learning_rate_at(step: int, config: TrainTokenizerConfig) -> float:
     return config.learning_rate * rise * (0.01 + 0.99 * fall)
 
 
-class _Batches:
-    """Batches as a function of (seed, step): a resumed run sees what it would have seen."""
-
-    def __init__(
-        self, clips: Sequence[Curves], config: TrainTokenizerConfig, device: torch.device
-    ) -> None:
-        self._clips, self._config, self._device = clips, config, device
-
-    def stream(self, first: int, stop: int) -> Iterator[HeadFrames]:
-        """Draw the batches of steps in order, each while the one before is learned from."""
-        with ThreadPoolExecutor(1) as worker:
-            ahead = worker.submit(self.draw, first)
-            for step in range(first, stop):
-                batch = ahead.result()
-                ahead = worker.submit(self.draw, min(step + 1, stop - 1))
-                yield batch
-
-    def draw(self, step: int, stream: int = 0) -> HeadFrames:
-        config = self._config
-        rng = np.random.default_rng([config.seed, stream, step])
-        curves = sample_batch(rng, self._clips, config.windows, config.frames, config.augment)
-        return HeadFrames(*(x.to(self._device) for x in frames_from_curves(curves)))
-
-
 @torch.no_grad()
-def _fit_encoding(tokenizer: MotionTokenizer, batches: _Batches) -> None:
+def _fit_encoding(tokenizer: MotionTokenizer, batches: Batches) -> None:
     """Fit what is statistics alone: the scale of features, and the codes of parts."""
     codec = tokenizer.codec
     if isinstance(codec, PartCodec):
@@ -144,7 +120,7 @@ def _fit_encoding(tokenizer: MotionTokenizer, batches: _Batches) -> None:
 
 
 def _sample_features(
-    tokenizer: MotionTokenizer, batches: _Batches, count: int
+    tokenizer: MotionTokenizer, batches: Batches, count: int
 ) -> Float[Tensor, "n f"]:
     """Features of the frames of some batches."""
     drawn = (batches.draw(i, stream=1) for i in range(count))
@@ -153,7 +129,7 @@ def _sample_features(
 
 
 def _begin_encoding(
-    config: TrainTokenizerConfig, tokenizer: MotionTokenizer, batches: _Batches
+    config: TrainTokenizerConfig, tokenizer: MotionTokenizer, batches: Batches
 ) -> None:
     if config.refine is None:
         _fit_encoding(tokenizer, batches)
@@ -161,14 +137,14 @@ def _begin_encoding(
         _move_codes(tokenizer, batches)
 
 
-def _move_codes(tokenizer: MotionTokenizer, batches: _Batches) -> None:
+def _move_codes(tokenizer: MotionTokenizer, batches: Batches) -> None:
     if not isinstance(tokenizer.codec, PartCodec):
         raise ValueError("`move_codes` needs a tokenizer with codebooks of parts.")
     tokenizer.codec.move_codes(_sample_features(tokenizer, batches, 100))
 
 
 def _fit_normalization(
-    tokenizer: MotionTokenizer, codec: Codec, batches: _Batches, count: int = 12
+    tokenizer: MotionTokenizer, codec: Codec, batches: Batches, count: int = 12
 ) -> None:
     features = [
         features_of(batches.draw(i, stream=1), tokenizer.space, tokenizer.kind)
@@ -179,7 +155,7 @@ def _fit_normalization(
 
 @torch.no_grad()
 def _start_codebook(
-    tokenizer: MotionTokenizer, codec: Codec, batches: _Batches, count: int = 16
+    tokenizer: MotionTokenizer, codec: Codec, batches: Batches, count: int = 16
 ) -> None:
     """Let the quantizer see many latents at once: its codebook starts at their k-means."""
     latents = [
@@ -265,7 +241,7 @@ def _optimize(
     tokenizer = _new_tokenizer(config, space)
     tokenizer.space = tokenizer.space.to(accelerator.device)
     tokenizer.to(accelerator.device)
-    batches = _Batches(clips, config, accelerator.device)
+    batches = Batches(clips, config, accelerator.device)
     optimizer = torch.optim.AdamW(
         [p for p in tokenizer.codec.parameters() if p.requires_grad],
         lr=config.learning_rate,
@@ -300,7 +276,7 @@ def _new_tokenizer(config: TrainTokenizerConfig, space: FaceSpace | None) -> Mot
 
 
 def _advance_quantizer(
-    config: TrainTokenizerConfig, tokenizer: MotionTokenizer, batches: _Batches, step: int
+    config: TrainTokenizerConfig, tokenizer: MotionTokenizer, batches: Batches, step: int
 ) -> bool:
     """Start or freeze a learned codebook when its step comes; tell whether to quantize."""
     codec = tokenizer.codec
@@ -319,7 +295,7 @@ def _run(
     model: nn.Module,
     optimizer: Any,
     tokenizer: MotionTokenizer,
-    batches: _Batches,
+    batches: Batches,
     progress: _Progress,
     checkpoints: Path,
 ) -> None:
