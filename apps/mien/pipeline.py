@@ -22,6 +22,7 @@ from numpy import ndarray
 
 from mien.apps.inputs import read_clip
 from mien.apps.request import (
+    TAKES,
     Device,
     check_device,
     check_fps,
@@ -29,6 +30,7 @@ from mien.apps.request import (
     check_seconds,
     check_seed,
     check_size,
+    check_takes,
     plain_prompt,
 )
 from mien.apps.session import FaceSession
@@ -84,6 +86,7 @@ def animate(
     *,
     temperature: float = 0.9,
     top_p: float = 0.95,
+    takes: int = TAKES,
     device: Device = "cpu",
     keep: Motion | Path | str | None = None,
     between: tuple[float, float] | None = None,
@@ -98,6 +101,8 @@ def animate(
             itself works at 25.
         temperature: Of sampling; 0 always takes the likeliest.
         top_p: Share of the likelihood that is sampled from.
+        takes: Motions to draw, 1 to 16, of which the one is kept that shows best what was asked
+            for; 1 gives what a stream gives. A part of a clip is drawn once.
         device: Where the models run.
         keep: A clip to change; all of it outside of `between` stays bit for bit.
         between: Start and end of what is new in the clip, seconds. The clip's own text draws it
@@ -114,6 +119,7 @@ def animate(
     check_seed(seed)
     check_fps(TOKEN_FPS if fps is None else fps)
     check_sampling(temperature, top_p)
+    check_takes(takes)
     check_device(device)
     sampling: dict[str, Any] = {"seed": seed, "temperature": temperature, "top_p": top_p}
     if keep is not None or between is not None:
@@ -122,7 +128,9 @@ def animate(
         return motion if fps is None or fps == motion.fps else motion.resample(fps)
     model = language_model(device)
     with one_thread():
-        ((score, indices),) = model.generate_motion([prompt], seconds=seconds, **sampling)
+        ((score, indices),) = model.generate_motion(
+            [prompt], seconds=seconds, takes=takes, **sampling
+        )
         motion = tokenizer(device).decode(indices)
     motion = motion.replace(text=text, labels=_labels(score, motion.seconds))
     return motion if fps is None or fps == motion.fps else motion.resample(fps)

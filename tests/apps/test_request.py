@@ -12,6 +12,7 @@ from mien.apps.request import (
     check_seconds,
     check_seed,
     check_size,
+    check_takes,
     plain_prompt,
 )
 
@@ -107,3 +108,9 @@ def test_an_avatar_without_a_name_is_refused(
     assert main(argv) == 2
     wanted = "`avatar` must be a name from `mien avatar list` or a folder"
     assert capsys.readouterr().err == f"mien: error: {wanted}, got {avatar!r}.\n"
+
+
+@pytest.mark.parametrize("takes", [0, 17])
+def test_takes_out_of_range_are_refused(takes: int) -> None:
+    with pytest.raises(ValueError, match="`takes` must be from 1 to 16"):
+        check_takes(takes)

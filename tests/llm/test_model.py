@@ -4,7 +4,10 @@ import pytest
 import torch
 from tests.llm.llm_world import NUM_CODES, make_language_model
 
-from mien.llm.model import MAX_SECONDS, MotionLanguageModel
+from mien.llm.composer import Composer
+from mien.llm.critic import Critic
+from mien.llm.drive import run_steps
+from mien.llm.model import INSTRUCTION, MAX_SECONDS, MotionLanguageModel
 from mien.llm.plan import parse_lines
 from mien.llm.sampling import Sampling
 
@@ -61,6 +64,38 @@ def test_the_same_seed_gives_the_same_motion_and_another_another(
     )
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
+
+
+def test_of_several_takes_the_one_is_kept_that_reads_best(model: MotionLanguageModel) -> None:
+    reader = model._decoders["motion_to_text"].fork()
+    critic = Critic(reader, model.vocabulary, model.codec.encode(INSTRUCTION))
+    ((score, best),) = model.generate_motion(["he winks"], 4.0, seed=4, guidance=1.0, takes=3)
+    lines = parse_lines(score)
+    (prompt,), sampling = model.read_prompts(["he winks"]), Sampling(guidance=1.0)
+    decoder = model._decoders["text_to_motion"].fork()
+    composer = Composer(decoder, model.vocabulary, prompt, 4.0, 4, sampling)
+    run_steps(decoder, composer.plan())
+    takes = [run_steps(decoder, composer.compose(take))[0] for take in range(3)]
+    assert composer.lines == lines and len({tuple(codes) for codes in takes}) == 3
+    marks = [run_steps(reader, critic.judge(codes, lines))[1] for codes in takes]
+    assert best.tolist() == takes[marks.index(max(marks))]
+    ((_, single),) = model.generate_motion(["he winks"], 4.0, seed=4, guidance=1.0)
+    assert takes[0] == single.tolist()
+
+
+def test_a_batch_of_takes_gives_what_single_prompts_give(model: MotionLanguageModel) -> None:
+    texts, seconds = ["she nods", "he winks"], [2.0, 17.0]
+    together = model.generate_motion(texts, seconds, seed=3, guidance=1.0, takes=2)
+    for i, (text, duration) in enumerate(zip(texts, seconds, strict=True)):
+        alone = model.generate_motion([text], duration, seed=3 + i, guidance=1.0, takes=2)
+        assert together[i][0] == alone[0][0]
+        assert torch.equal(together[i][1], alone[0][1])
+
+
+@pytest.mark.parametrize("takes", [0, 17])
+def test_an_impossible_number_of_takes_is_refused(model: MotionLanguageModel, takes: int) -> None:
+    with pytest.raises(ValueError, match=f"from 1 to 16, got {takes}"):
+        model.generate_motion(["nod"], takes=takes)
 
 
 def test_a_batch_gives_what_single_prompts_give(model: MotionLanguageModel) -> None:

@@ -12,6 +12,7 @@ from mien.apps.outputs import any_picture, check_outputs, write_outputs
 from mien.apps.progress import say
 from mien.apps.refusal import refusing
 from mien.apps.request import (
+    TAKES,
     Device,
     FlameFile,
     check_avatar,
@@ -19,6 +20,7 @@ from mien.apps.request import (
     check_sampling,
     check_seconds,
     check_seed,
+    check_takes,
     plain_prompt,
 )
 from mien.apps.words import check_words
@@ -65,6 +67,8 @@ class Animate:
     """How freely to sample; 0 always takes the likeliest."""
     top_p: float = 0.95
     """Share of the likelihood that is sampled from."""
+    takes: int = TAKES
+    """Motions to draw, of which the one is kept that shows best what was asked for."""
     rewrite_url: Annotated[str, tyro.conf.arg(metavar="URL")] = ""
     """OpenAI-compatible endpoint that puts any prompt, in any language, in plain English first;
     its key in $MIEN_API_KEY. Nothing is sent anywhere where none is given."""
@@ -85,6 +89,7 @@ class Animate:
             check_seed(self.seed)
             check_fps(self.fps)
             check_sampling(self.temperature, self.top_p)
+            check_takes(self.takes)
             check_avatar(self.avatar)
             flame = load_flame(self.head)
             clip = self._clip(flame)
@@ -103,6 +108,7 @@ class Animate:
             None if self.fps == pipeline.TOKEN_FPS else self.fps,
             temperature=self.temperature,
             top_p=self.top_p,
+            takes=self.takes,
             device=self.device,
             keep=clip,
             between=self.between,

@@ -39,6 +39,7 @@ VERBS: dict[str, tuple[str, str]] = {
     ),
     "train tokenizer": ("train:TrainTokenizer", "train the motion tokenizer"),
     "train llm": ("train:TrainLanguageModel", "train the language model, both directions"),
+    "train names": ("train_names:TrainNames", "tune what names the things that prompts ask for"),
     "train avatar": ("train_avatar:TrainAvatar", "train the encoder that makes avatars of photos"),
     "train evaluator": (
         "benchmark.train_evaluator:TrainEvaluator",

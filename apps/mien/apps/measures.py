@@ -151,6 +151,7 @@ def avatar(repeats: int) -> Iterator[Row]:
 
 def language(repeats: int) -> Iterator[Row]:
     """Tokens a second of text to motion, the time to the first frame, and captioning."""
+    from mien.apps.request import TAKES
     from mien.llm import MotionLanguageModel
     from mien.tokenizer import MotionTokenizer
 
@@ -168,6 +169,9 @@ def language(repeats: int) -> Iterator[Row]:
     yield rate_row(
         f"text to {CLIP_SECONDS:g} s of motion", "tokens/s", len(indices), whole, inside
     )
+    best = timed(lambda: model.generate_motion([PROMPT], CLIP_SECONDS, takes=TAKES), repeats)
+    inside = f"the same, the best of {TAKES} takes, as `mien animate` has it"
+    yield time_row(f"text to {CLIP_SECONDS:g} s of motion, best of {TAKES}", best, inside)
     inside = "word vectors, score, first tokens and their decoding; warm, batch 1"
     yield time_row("text to first frame", timed(first_frame, repeats), inside)
     seconds = timed(lambda: model.describe(indices), repeats)

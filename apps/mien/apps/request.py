@@ -16,6 +16,7 @@ MIN_SECONDS, MAX_SECONDS = 0.2, 120.0
 MIN_FPS, MAX_FPS = 1.0, 240.0
 MIN_SIZE, MAX_SIZE = 64, 2048
 MAX_SEED = 2**32 - 1
+TAKES, MAX_TAKES = 4, 16
 _JOINERS = {"\u200d", "\ufe0e", "\ufe0f"}  # glue between the parts of one emoji
 
 
@@ -90,6 +91,12 @@ def check_sampling(temperature: float, top_p: float) -> None:
         raise ValueError(f"`temperature` must be from 0 to 5, got {temperature:g}.")
     if not 0 < top_p <= 1:
         raise ValueError(f"`top_p` must be above 0 and at most 1, got {top_p:g}.")
+
+
+def check_takes(takes: int) -> None:
+    """Refuse fewer motions than one, or more than are worth their time."""
+    if not 1 <= takes <= MAX_TAKES:
+        raise ValueError(f"`takes` must be from 1 to {MAX_TAKES}, got {takes}.")
 
 
 def check_avatar(avatar: str) -> None:

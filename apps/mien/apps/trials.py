@@ -11,6 +11,7 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from mien.apps.progress import track
+from mien.apps.request import TAKES
 from mien.arkit import curves_from_motion
 from mien.data_synth.clip import FPS
 from mien.data_synth.observations import observe_all
@@ -124,8 +125,8 @@ def generate_curves(
     seed: int,
     seconds: Sequence[float] | None = None,
 ) -> list[Float[ndarray, "t 61"]]:
-    """ARKit curves that the models make of texts."""
-    made = model.generate_motion(list(texts), seconds=seconds, seed=seed)
+    """ARKit curves that the models make of texts, as `mien animate` does."""
+    made = model.generate_motion(list(texts), seconds=seconds, seed=seed, takes=TAKES)
     return [curves_from_motion(tokenizer.decode(indices)).numpy() for _, indices in made]
 
 

@@ -185,12 +185,14 @@ class FrameWriter:
         vocabulary: The ids.
         sampling: How freely to choose.
         seed: Of every choice.
+        take: Which of several motions of a plan; all draw their own noise.
     """
 
     decoder: Decoder
     vocabulary: Vocabulary
     sampling: Sampling
     seed: int
+    take: int = 0
 
     def write(self, window: Window, codes: list[int], stop: int) -> Steps:
         """Compose what `codes`, which begin with the window, lack up to a frame; append them."""
@@ -231,7 +233,8 @@ class FrameWriter:
             blind = self.decoder.logits(hidden[1], ids)
             logits = blind + self.sampling.guidance * (logits - blind)
         temperature, top_p = self.sampling.temperature, self.sampling.top_p
-        return chooser.choose(logits, codes, temperature, top_p, (_MOTION, frame))
+        place = (_MOTION, frame, self.take) if self.take else (_MOTION, frame)
+        return chooser.choose(logits, codes, temperature, top_p, place)
 
     def _embed(self, ids: Sequence[int]) -> Float[Tensor, "n d"]:
         return _embedded(self.decoder, ids)
@@ -262,9 +265,13 @@ class Composer:
     num_frames: int = 0
 
     def run(self) -> Steps:
-        """Plan, then compose window by window."""
-        yield from self._plan_all()
-        writer = FrameWriter(self.decoder, self.vocabulary, self.sampling, self.seed)
+        """Plan, then compose."""
+        yield from self.plan()
+        yield from self.compose()
+
+    def compose(self, take: int = 0) -> Steps:
+        """Compose what is planned, window by window; each take is another motion."""
+        writer = FrameWriter(self.decoder, self.vocabulary, self.sampling, self.seed, take)
         codes: list[int] = []
         start = 0
         while True:
@@ -281,7 +288,8 @@ class Composer:
         """Whether the motion is also read without its plan."""
         return self.sampling.guidance != 1.0
 
-    def _plan_all(self) -> Steps:
+    def plan(self) -> Steps:
+        """Fill `lines` and `num_frames`."""
         planner = Planner(self.decoder, self.vocabulary, self.sampling, self.seed)
         if self.seconds is None:
             ticks, self.lines = yield from planner.plan(self.prompt, None)

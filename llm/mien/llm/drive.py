@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mien.llm.composer import Composer, Step
+from mien.llm.composer import Step
 from mien.llm.decoder import Decoder
 
 CAPACITY = 640  # positions; a cache grows when it must
@@ -67,16 +67,16 @@ def run_batch(
     return list(zip(codes, results, strict=True))
 
 
-def compose_all(decoder: Decoder, composers: Sequence[Composer], batch: int) -> list[list[int]]:
-    """Run composers, up to `batch` together; give each one's codes."""
-    rows = 2 if any(composer.is_guided for composer in composers) else 1
-    if len(composers) == 1:
-        return [run_steps(decoder, composers[0].run(), rows)[0]]
-    codes: list[list[int]] = []
-    for at in range(0, len(composers), batch):
-        jobs = [composer.run() for composer in composers[at : at + batch]]
-        codes += [found for found, _ in run_batch(decoder, jobs, rows)]
-    return codes
+def run_all(
+    decoder: Decoder, jobs: Sequence[Generator[Step, Tensor, Any]], batch: int, rows: int = 1
+) -> list[tuple[list[int], Any]]:
+    """Drive coroutines, up to `batch` together; give each one's codes and what it returns."""
+    if len(jobs) == 1:
+        return [run_steps(decoder, jobs[0], rows)]
+    found: list[tuple[list[int], Any]] = []
+    for at in range(0, len(jobs), batch):
+        found += run_batch(decoder, jobs[at : at + batch], rows)
+    return found
 
 
 def _advance(

@@ -2,7 +2,8 @@
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import torch
@@ -11,9 +12,12 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from mien.llm.composer import Composer
+from mien.llm.critic import Critic
 from mien.llm.decoder import Decoder
-from mien.llm.drive import compose_all, run_batch, run_steps, stream_steps
+from mien.llm.drive import run_all, stream_steps
 from mien.llm.editing import Edit, Editor, Misfit, frames_between
+from mien.llm.names import FOLDER as NAMES
+from mien.llm.names import NameReader
 from mien.llm.plan import (
     FPS,
     FRAMES_PER_TICK,
@@ -36,6 +40,7 @@ from mien.llm.word_encoder import WordEncoder
 MAX_SECONDS = 120.0
 INSTRUCTION = "Describe the face."
 BATCH = 32
+MAX_TAKES = 16
 
 
 @dataclass(frozen=True)
@@ -102,6 +107,8 @@ class MotionLanguageModel:
         prefix: Projects word vectors.
         decoders: The base with the adapter of each direction.
         encoder: Gives word vectors; None loads the installed MiniLM when it is first needed.
+        names: Folder of what names the things that prompts ask for (`mien.llm.names`); None leaves
+            that to the prefix.
     """
 
     def __init__(
@@ -111,12 +118,14 @@ class MotionLanguageModel:
         prefix: WordPrefix,
         decoders: dict[Direction, Decoder],
         encoder: WordEncoder | None = None,
+        names: Path | None = None,
     ) -> None:
         self.vocabulary = vocabulary
         self.codec = codec
         self._prefix = prefix.eval()
         self._decoders = decoders
         self._encoder = encoder
+        self._names_folder = names
 
     @classmethod
     def load(
@@ -146,7 +155,8 @@ class MotionLanguageModel:
         prefix = WordPrefix(**card["prefix"])
         prefix.load_state_dict(load_file(path / "prefix.safetensors"))
         codec = TextCodec.load(path / "tokenizer.json")
-        return cls(vocabulary, codec, prefix, decoders)
+        names = path / NAMES if (path / NAMES).is_dir() else None
+        return cls(vocabulary, codec, prefix, decoders, names=names)
 
     @property
     def encoder(self) -> WordEncoder:
@@ -154,6 +164,12 @@ class MotionLanguageModel:
         if self._encoder is None:
             self._encoder = WordEncoder.default()
         return self._encoder
+
+    @cached_property
+    def _name_reader(self) -> NameReader | None:
+        """Loaded when first needed."""
+        folder = self._names_folder
+        return None if folder is None else NameReader.load(folder, self.encoder)
 
     def generate_motion(
         self,
@@ -163,6 +179,7 @@ class MotionLanguageModel:
         temperature: float = 0.9,
         top_p: float = 0.95,
         guidance: float = 2.0,
+        takes: int = 1,
     ) -> list[tuple[str, Int[Tensor, " t"]]]:
         """Generate a motion for each text.
 
@@ -174,14 +191,18 @@ class MotionLanguageModel:
             temperature: Of the motion; the plan is drawn more carefully.
             top_p: Share of probability to draw the motion from.
             guidance: How clearly the motion shows its plan; 1 draws it as it was learned.
+            takes: Motions to draw of each plan, up to 16; the one is kept in which the other
+                direction of the model reads the plan most surely.
 
         Returns:
             For each text its score and its motion codes, 25 a second.
 
         Raises:
             ValueError: If a text has no words or more than 128, or a duration is not above 0 and
-            at most 120.
+            at most 120, or the takes are not from 1 to 16.
         """
+        if not 1 <= takes <= MAX_TAKES:
+            raise ValueError(f"`takes` must be from 1 to {MAX_TAKES}, got {takes}.")
         sampling = Sampling(temperature, top_p, guidance=guidance)
         durations = _per_text(seconds, len(texts))
         prompts = self.read_prompts(texts)
@@ -190,11 +211,34 @@ class MotionLanguageModel:
             Composer(decoder, self.vocabulary, prompt, duration, seed + i, sampling)
             for i, (prompt, duration) in enumerate(zip(prompts, durations, strict=True))
         ]
-        codes = compose_all(decoder, composers, BATCH)
+        rows = 1 if guidance == 1.0 else 2
+        if takes == 1:
+            jobs = [composer.run() for composer in composers]
+            codes = [found for found, _ in run_all(decoder, jobs, BATCH, rows)]
+        else:
+            codes = self._best_takes(decoder, composers, takes, rows)
         return [
             (format_lines(composer.lines), torch.tensor(found))
             for composer, found in zip(composers, codes, strict=True)
         ]
+
+    def _best_takes(
+        self, decoder: Decoder, composers: Sequence[Composer], takes: int, rows: int
+    ) -> list[list[int]]:
+        """Draw several motions of each plan and keep the one that shows it best."""
+        run_all(decoder, [composer.plan() for composer in composers], BATCH, rows)
+        jobs = [composer.compose(take) for composer in composers for take in range(takes)]
+        drawn = [codes for codes, _ in run_all(decoder, jobs, BATCH, rows)]
+        reader = self._decoders["motion_to_text"].fork()
+        critic = Critic(reader, self.vocabulary, self.codec.encode(INSTRUCTION))
+        plans = [composer.lines for composer in composers for _ in range(takes)]
+        views = [critic.judge(*each) for each in zip(drawn, plans, strict=True)]
+        marks = [mark for _, mark in run_all(reader, views, BATCH)]
+        best = []
+        for at in range(0, len(drawn), takes):
+            own = marks[at : at + takes]
+            best.append(drawn[at + own.index(max(own))])
+        return best
 
     def stream_motion(
         self,
@@ -292,13 +336,8 @@ class MotionLanguageModel:
         decoder = self._decoders["motion_to_text"].fork()
         reader = Reader(decoder, self.vocabulary, self.codec, INSTRUCTION)
         codes = [self._checked_codes(indices) for indices in motions]
-        found = []
-        for at in range(0, len(codes), BATCH):
-            part = codes[at : at + BATCH]
-            jobs = [reader.run(row) for row in part]
-            results = [run_steps(decoder, jobs[0])] if len(jobs) == 1 else run_batch(decoder, jobs)
-            found += [result for _, result in results]
-        return [_description(lines, caption) for lines, caption in found]
+        found = run_all(decoder, [reader.run(row) for row in codes], BATCH)
+        return [_description(lines, caption) for _, (lines, caption) in found]
 
     @torch.inference_mode()
     def read_prompts(self, texts: Sequence[str]) -> list[Prompt]:
@@ -307,7 +346,11 @@ class MotionLanguageModel:
         Raises:
             ValueError: If one has no words or more than 128.
         """
-        return [self._prefix.read(words) for words in self.encoder.encode(texts)]
+        prompts = [self._prefix.read(words) for words in self.encoder.encode(texts)]
+        if self._name_reader is None:
+            return prompts
+        named = zip(prompts, self._name_reader.read(texts), strict=True)
+        return [replace(prompt, names=names) for prompt, names in named]
 
     def _read_prompt(self, text: str) -> Prompt:
         return self.read_prompts([text])[0]

@@ -6,10 +6,12 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from jaxtyping import Float, Int
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from mien.llm.mixture import LENGTH_GROUPS, Variation, draw_alike, drop_and_disturb
+from mien.llm.network import Learner
+from mien.llm.plan import Line
 from mien.llm.pools import TextPool
 from mien.llm.prefix import SentenceReader
 from mien.llm.vocabulary import Vocabulary
@@ -39,7 +41,7 @@ class NamingBatch:
         return len(self.words)
 
 
-class Naming(nn.Module):
+class Naming(Learner):
     """A sentence reader at its exercise.
 
     Args:
@@ -58,12 +60,7 @@ class Naming(nn.Module):
     def forward(self, batch: NamingBatch) -> tuple[Float[Tensor, " b"], Float[Tensor, " b"]]:
         """Give the cross-entropy of every prompt, and equal weights."""
         sentences = self.reader(batch.words, batch.counts, batch.static_gain)
-        losses = F.cross_entropy(
-            self.reader.scores(sentences),
-            batch.targets,
-            reduction="none",
-            label_smoothing=_SMOOTHING,
-        )
+        losses = naming_losses(self.reader.scores(sentences), batch.targets)
         return losses, torch.ones_like(losses)
 
 
@@ -94,12 +91,24 @@ class NamingMixture:
         shows = rng.random(len(indices)) >= self.variation.hide_static
         counts = torch.tensor([len(each) for each in words])
         gains = torch.from_numpy(shows.astype(np.float32)).repeat_interleave(counts)
-        return "naming", NamingBatch(torch.cat(words), counts, gains, self._targets(indices))
+        targets = naming_targets(self.vocabulary, [self.texts.lines(i) for i in indices])
+        return "naming", NamingBatch(torch.cat(words), counts, gains, targets)
 
-    def _targets(self, indices: Sequence[int]) -> Float[Tensor, "b e"]:
-        targets = torch.zeros(len(indices), len(self.vocabulary.entries))
-        for row, index in enumerate(indices):
-            asked = {self.vocabulary.entry(line.entry) for line in self.texts.lines(index)}
-            at = [token - self.vocabulary.entry_start for token in asked]
-            targets[row, at] = 1 / max(1, len(at))
-        return targets
+
+def naming_losses(
+    scores: Float[Tensor, "b e"], targets: Float[Tensor, "b e"]
+) -> Float[Tensor, " b"]:
+    """The cross-entropy of every prompt."""
+    return F.cross_entropy(scores, targets, reduction="none", label_smoothing=_SMOOTHING)
+
+
+def naming_targets(
+    vocabulary: Vocabulary, plans: Sequence[Sequence[Line]]
+) -> Float[Tensor, "b e"]:
+    """For each plan, equal parts of the entries that it has."""
+    targets = torch.zeros(len(plans), len(vocabulary.entries))
+    for row, lines in enumerate(plans):
+        asked = {vocabulary.entry(line.entry) for line in lines}
+        at = [token - vocabulary.entry_start for token in asked]
+        targets[row, at] = 1 / max(1, len(at))
+    return targets
