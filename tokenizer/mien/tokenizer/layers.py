@@ -80,7 +80,7 @@ class TemporalStack(nn.Module):
             x = block(x)
         return x
 
-    def start(self, frame: Float[Tensor, "1 c"]) -> list[Float[Tensor, "n c"]]:
+    def start(self, frame: Float[Tensor, "1 c"]) -> list[Float[Tensor, "_ c"]]:
         """Histories of all blocks after an endless past that repeats `frame`."""
         histories = []
         for block in self._typed_blocks():
@@ -90,8 +90,8 @@ class TemporalStack(nn.Module):
         return histories
 
     def step(
-        self, histories: list[Float[Tensor, "n c"]], frame: Float[Tensor, "1 c"]
-    ) -> tuple[Float[Tensor, "1 c"], list[Float[Tensor, "n c"]]]:
+        self, histories: list[Float[Tensor, "_ c"]], frame: Float[Tensor, "1 c"]
+    ) -> tuple[Float[Tensor, "1 c"], list[Float[Tensor, "_ c"]]]:
         """Take the newest frame; give the frame `self.right` frames earlier, new histories."""
         updated = []
         for block, history in zip(self._typed_blocks(), histories, strict=True):

@@ -192,7 +192,7 @@ def same_look_agreement(
 
 
 def share_of_equal_tokens(
-    pairs: Iterable[tuple[Int[Tensor, " s *q"], Int[Tensor, " s *q"]]],
+    pairs: Iterable[tuple[Int[Tensor, "..."], Int[Tensor, "..."]]],
 ) -> float:
     """Give the share of tokens that are the same in both of each pair; all integers count."""
     equal = [(a == b).flatten(1).all(1) if a.ndim > 1 else a == b for a, b in pairs]

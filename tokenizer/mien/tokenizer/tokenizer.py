@@ -177,7 +177,7 @@ class MotionTokenizer(nn.Module):
         return TokenStreamer(self.codec, self.fps)
 
     def stream(
-        self, chunks: Iterable[Int[Tensor, " n *q"] | Sequence[int] | Sequence[Sequence[int]]]
+        self, chunks: Iterable[Int[Tensor, " _ *q"] | Sequence[int] | Sequence[Sequence[int]]]
     ) -> Iterator[Motion]:
         """Give the motion of chunks of tokens as they come, the frames still owed at the end."""
         streamer = self.streamer()
