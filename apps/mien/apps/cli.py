@@ -39,7 +39,6 @@ VERBS: dict[str, tuple[str, str]] = {
     ),
     "train tokenizer": ("train:TrainTokenizer", "train the motion tokenizer"),
     "train llm": ("train:TrainLanguageModel", "train the language model, both directions"),
-    "train names": ("train_names:TrainNames", "tune what names the things that prompts ask for"),
     "train avatar": ("train_avatar:TrainAvatar", "train the encoder that makes avatars of photos"),
     "train evaluator": (
         "benchmark.train_evaluator:TrainEvaluator",
@@ -54,6 +53,10 @@ VERBS: dict[str, tuple[str, str]] = {
     "eval avatar": (
         "eval_avatar:EvaluateAvatar",
         "measure avatars made from photos, and their speed",
+    ),
+    "eval tokenizers": (
+        "eval_tokenizers:EvaluateTokenizers",
+        "train every form of token alike and compare them",
     ),
     "eval full": (
         "benchmark.command:EvaluateFull",

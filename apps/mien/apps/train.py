@@ -209,11 +209,11 @@ class TrainLanguageModel:
             precision=self.precision,
             seed=self.seed,
         )
-        train_llm(config, report_stage, lambda piece: say(f"encoded {piece}"), _command())
+        train_llm(config, _report, lambda piece: say(f"encoded {piece}"), _command())
         say(f"wrote {self.out}")
 
 
-def report_stage(stage: str, progress: "Progress") -> None:
+def _report(stage: str, progress: "Progress") -> None:
     """One line of progress."""
     losses = ", ".join(f"{task} {loss:.3f}" for task, loss in progress.losses.items())
     say(

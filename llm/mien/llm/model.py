@@ -2,8 +2,7 @@
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -16,8 +15,6 @@ from mien.llm.critic import Critic
 from mien.llm.decoder import Decoder
 from mien.llm.drive import run_all, stream_steps
 from mien.llm.editing import Edit, Editor, Misfit, frames_between
-from mien.llm.names import FOLDER as NAMES
-from mien.llm.names import NameReader
 from mien.llm.plan import (
     FPS,
     FRAMES_PER_TICK,
@@ -107,8 +104,6 @@ class MotionLanguageModel:
         prefix: Projects word vectors.
         decoders: The base with the adapter of each direction.
         encoder: Gives word vectors; None loads the installed MiniLM when it is first needed.
-        names: Folder of what names the things that prompts ask for (`mien.llm.names`); None leaves
-            that to the prefix.
     """
 
     def __init__(
@@ -118,14 +113,12 @@ class MotionLanguageModel:
         prefix: WordPrefix,
         decoders: dict[Direction, Decoder],
         encoder: WordEncoder | None = None,
-        names: Path | None = None,
     ) -> None:
         self.vocabulary = vocabulary
         self.codec = codec
         self._prefix = prefix.eval()
         self._decoders = decoders
         self._encoder = encoder
-        self._names_folder = names
 
     @classmethod
     def load(
@@ -155,8 +148,7 @@ class MotionLanguageModel:
         prefix = WordPrefix(**card["prefix"])
         prefix.load_state_dict(load_file(path / "prefix.safetensors"))
         codec = TextCodec.load(path / "tokenizer.json")
-        names = path / NAMES if (path / NAMES).is_dir() else None
-        return cls(vocabulary, codec, prefix, decoders, names=names)
+        return cls(vocabulary, codec, prefix, decoders)
 
     @property
     def encoder(self) -> WordEncoder:
@@ -164,12 +156,6 @@ class MotionLanguageModel:
         if self._encoder is None:
             self._encoder = WordEncoder.default()
         return self._encoder
-
-    @cached_property
-    def _name_reader(self) -> NameReader | None:
-        """Loaded when first needed."""
-        folder = self._names_folder
-        return None if folder is None else NameReader.load(folder, self.encoder)
 
     def generate_motion(
         self,
@@ -346,11 +332,7 @@ class MotionLanguageModel:
         Raises:
             ValueError: If one has no words or more than 128.
         """
-        prompts = [self._prefix.read(words) for words in self.encoder.encode(texts)]
-        if self._name_reader is None:
-            return prompts
-        named = zip(prompts, self._name_reader.read(texts), strict=True)
-        return [replace(prompt, names=names) for prompt, names in named]
+        return [self._prefix.read(words) for words in self.encoder.encode(texts)]
 
     def _read_prompt(self, text: str) -> Prompt:
         return self.read_prompts([text])[0]

@@ -6,12 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from jaxtyping import Float, Int
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mien.llm.mixture import LENGTH_GROUPS, Variation, draw_alike, drop_and_disturb
-from mien.llm.network import Learner
-from mien.llm.plan import Line
 from mien.llm.pools import TextPool
 from mien.llm.prefix import SentenceReader
 from mien.llm.vocabulary import Vocabulary
@@ -41,7 +39,7 @@ class NamingBatch:
         return len(self.words)
 
 
-class Naming(Learner):
+class Naming(nn.Module):
     """A sentence reader at its exercise.
 
     Args:
@@ -60,7 +58,12 @@ class Naming(Learner):
     def forward(self, batch: NamingBatch) -> tuple[Float[Tensor, " b"], Float[Tensor, " b"]]:
         """Give the cross-entropy of every prompt, and equal weights."""
         sentences = self.reader(batch.words, batch.counts, batch.static_gain)
-        losses = naming_losses(self.reader.scores(sentences), batch.targets)
+        losses = F.cross_entropy(
+            self.reader.scores(sentences),
+            batch.targets,
+            reduction="none",
+            label_smoothing=_SMOOTHING,
+        )
         return losses, torch.ones_like(losses)
 
 
@@ -91,24 +94,12 @@ class NamingMixture:
         shows = rng.random(len(indices)) >= self.variation.hide_static
         counts = torch.tensor([len(each) for each in words])
         gains = torch.from_numpy(shows.astype(np.float32)).repeat_interleave(counts)
-        targets = naming_targets(self.vocabulary, [self.texts.lines(i) for i in indices])
-        return "naming", NamingBatch(torch.cat(words), counts, gains, targets)
+        return "naming", NamingBatch(torch.cat(words), counts, gains, self._targets(indices))
 
-
-def naming_losses(
-    scores: Float[Tensor, "b e"], targets: Float[Tensor, "b e"]
-) -> Float[Tensor, " b"]:
-    """The cross-entropy of every prompt."""
-    return F.cross_entropy(scores, targets, reduction="none", label_smoothing=_SMOOTHING)
-
-
-def naming_targets(
-    vocabulary: Vocabulary, plans: Sequence[Sequence[Line]]
-) -> Float[Tensor, "b e"]:
-    """For each plan, equal parts of the entries that it has."""
-    targets = torch.zeros(len(plans), len(vocabulary.entries))
-    for row, lines in enumerate(plans):
-        asked = {vocabulary.entry(line.entry) for line in lines}
-        at = [token - vocabulary.entry_start for token in asked]
-        targets[row, at] = 1 / max(1, len(at))
-    return targets
+    def _targets(self, indices: Sequence[int]) -> Float[Tensor, "b e"]:
+        targets = torch.zeros(len(indices), len(self.vocabulary.entries))
+        for row, index in enumerate(indices):
+            asked = {self.vocabulary.entry(line.entry) for line in self.texts.lines(index)}
+            at = [token - self.vocabulary.entry_start for token in asked]
+            targets[row, at] = 1 / max(1, len(at))
+        return targets

@@ -1,6 +1,5 @@
 """The trainable whole: a causal language model with the word prefix in front."""
 
-from abc import ABC, abstractmethod
 from typing import Any
 
 import torch
@@ -12,16 +11,7 @@ from mien.llm.prefix import WordPrefix
 from mien.llm.sequences import Batch
 
 
-class Learner(nn.Module, ABC):
-    """What a stage trains: of a batch it gives losses, and their weights."""
-
-    @property
-    @abstractmethod
-    def tokens(self) -> Tensor:
-        """The matrix that stands for things and not for a map between hidden states."""
-
-
-class PrefixedModel(Learner):
+class PrefixedModel(nn.Module):
     """A base with soft word vectors where its input says `word`.
 
     Args:

@@ -79,12 +79,6 @@ class SentenceReader(nn.Module):
         dropout: float = 0.3,
     ) -> None:
         super().__init__()
-        self.sizes = {
-            "word_width": word_width,
-            "hidden": hidden,
-            "width": width,
-            "num_entries": num_entries,
-        }
         self.entries = nn.Parameter(torch.randn(num_entries, width) * width**-0.5)
         self.words = WordProjection(word_width, hidden, width)
         self.score = nn.Linear(width, heads)

@@ -32,7 +32,6 @@ from mien.llm.word_encoder import WordEncoder
 from mien.tokenizer import MotionTokenizer
 
 PIECE = 1000  # clips that are encoded together
-FREE = "free"  # begins the name of each piece of prompts in free wording
 _FIRST_DRILL = 1 << 40  # above the number of any clip
 _CAPTIONS = 20_000  # to learn the text tokenizer from
 
@@ -135,7 +134,7 @@ def prepare_texts(
 
 def free_pieces(count: int) -> list[tuple[str, range]]:
     """Name each piece of the prompts in free wording, with their numbers."""
-    return [(f"{FREE}{name}", numbers) for name, numbers in _cut(count)]
+    return [(f"free{name}", numbers) for name, numbers in _cut(count)]
 
 
 def prepare_free_prompts(

@@ -8,23 +8,20 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from mien.llm.network import Learner
+from mien.llm.mixture import Mixture
+from mien.llm.naming import Naming, NamingMixture
+from mien.llm.network import PrefixedModel
 
+Learner = PrefixedModel | Naming
+Draws = Mixture | NamingMixture
 Precision = Literal["fp32", "bf16"]
 Rule = Literal["muon", "adamw"]
-
-
-class Draws(Protocol):
-    """Where a stage's batches come from."""
-
-    def draw(self, seed: int, step: int, worker: int = 0) -> tuple[str, Any]:
-        """Draw a worker's batch of a step, with the name of its task."""
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from mien.llm.adapters import attach_adapter, save_adapter
 from mien.llm.base import append_rows, built_in_base, load_base
 from mien.llm.mixture import Mixture, Variation
 from mien.llm.naming import Naming, NamingMixture
-from mien.llm.network import Learner, PrefixedModel
+from mien.llm.network import PrefixedModel
 from mien.llm.pools import ClipPool, TextPool
 from mien.llm.prefix import WordPrefix
 from mien.llm.prepare import (
@@ -34,6 +34,7 @@ from mien.llm.saving import save_pretrained, save_shell, write_card
 from mien.llm.sequences import SequenceWriter, Task
 from mien.llm.stage import (
     Draws,
+    Learner,
     Precision,
     Progress,
     Schedule,
@@ -298,6 +299,7 @@ def train_llm(
     corpus = CorpusPieces(config.corpus)
     clip_pieces = [*corpus.pieces(), *DrillPieces(config.drills, config.seed).pieces()]
     tokenizer = MotionTokenizer.load(config.tokenizer)
+    tokenizer.require_one_token_a_frame()
     work = config.out / "work/pieces"
     _prepare(config, clip_pieces, tokenizer, work, prepared)
     codec, num_text = _codec(config)

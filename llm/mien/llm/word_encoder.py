@@ -6,8 +6,7 @@ importing them costs.
 """
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
-from copy import copy
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
@@ -42,10 +41,10 @@ class WordEncoder:
     width = 768
 
     def __init__(self, folder: Path | None = None) -> None:
-        self.folder = folder or _installed_folder()
-        _check(self.folder / "model.safetensors")
-        self._weights = load_file(self.folder / "model.safetensors")
-        self._tokenizer = Tokenizer.from_file(str(self.folder / "tokenizer.json"))
+        folder = folder or _installed_folder()
+        _check(folder / "model.safetensors")
+        self._weights = load_file(folder / "model.safetensors")
+        self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         self._tokenizer.no_truncation()
         self._tokenizer.no_padding()
 
@@ -54,30 +53,6 @@ class WordEncoder:
     def default() -> "WordEncoder":
         """The encoder over the installed package, loaded once."""
         return WordEncoder()
-
-    @property
-    def weights(self) -> Mapping[str, Tensor]:
-        """MiniLM's, by their names in transformers."""
-        return self._weights
-
-    def with_weights(
-        self, change: Callable[[Mapping[str, Tensor]], dict[str, Tensor]]
-    ) -> "WordEncoder":
-        """The same encoder with weights made of its own."""
-        twin = copy(self)
-        twin._weights = change(self._weights)
-        return twin
-
-    def cut(self, texts: Sequence[str]) -> list[Encoding]:
-        """Cut texts into word pieces.
-
-        Raises:
-            ValueError: If a text has no words, or more than 128.
-        """
-        encodings = [self._tokenizer.encode(text) for text in texts]
-        for text, encoding in zip(texts, encodings, strict=True):
-            _check_length(text, encoding)
-        return encodings
 
     def encode(
         self, texts: Sequence[str], batch_size: int = 64
@@ -92,7 +67,9 @@ class WordEncoder:
         Raises:
             ValueError: If a text has no words, or more than 128.
         """
-        encodings = self.cut(texts)
+        encodings = [self._tokenizer.encode(text) for text in texts]
+        for text, encoding in zip(texts, encodings, strict=True):
+            _check_length(text, encoding)
         order = sorted(range(len(texts)), key=lambda i: len(encodings[i].ids))
         out: dict[int, Tensor] = {}
         for at in range(0, len(order), batch_size):

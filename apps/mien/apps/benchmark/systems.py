@@ -204,6 +204,7 @@ def load_system(name: str, model: Path | None = None, tokenizer: Path | None = N
     if tokenizer is None and model is not None and (model / OWN_TOKENIZER).is_dir():
         tokenizer = model / OWN_TOKENIZER
     language, codes = MotionLanguageModel.load(model), MotionTokenizer.load(tokenizer)
+    codes.require_one_token_a_frame()
     if language.vocabulary.num_codes != codes.codebook_size:
         raise ValueError(
             f"{name}: the language model knows {language.vocabulary.num_codes} motion codes, "

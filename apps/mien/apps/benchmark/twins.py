@@ -142,7 +142,9 @@ def load_tokenizer(config: TwinConfig) -> MotionTokenizer:
         ValueError: If that has not been trained, or codes something else.
     """
     if config.kind != "coefficients":
-        return MotionTokenizer.load(config.training.tokenizer)
+        shared = MotionTokenizer.load(config.training.tokenizer)
+        shared.require_one_token_a_frame()
+        return shared
     folder = config.training.out / OWN_TOKENIZER
     if not (folder / "model.safetensors").is_file():
         raise ValueError(
@@ -153,6 +155,7 @@ def load_tokenizer(config: TwinConfig) -> MotionTokenizer:
     tokenizer = MotionTokenizer.load(folder)
     if tokenizer.kind != "coefficients":
         raise ValueError(f"{folder}: wanted a tokenizer of coefficients, got {tokenizer.kind}.")
+    tokenizer.require_one_token_a_frame()
     return tokenizer
 
 
