@@ -1,11 +1,12 @@
 import json
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from mien.apps.cli import run_alone
+from mien.apps.cli import main
 from mien.apps.eval_tokenizers import EvaluateTokenizers
 from mien.apps.refusal import Refusal
 from mien.apps.tokenizer_table import (
@@ -149,16 +150,11 @@ def test_what_cannot_be_done_is_refused_in_one_line(
     options: list[str],
     said: str,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    import re
-    import sys
-
     (tmp_path / "manifest.json").write_text("{}")
     out = tmp_path / "reports"
-    argv = ["eval_tokenizers", "--data", str(tmp_path), "--out", str(out), *options]
-    monkeypatch.setattr(sys, "argv", argv)
-    assert run_alone(EvaluateTokenizers) == 2
+    argv = ["eval", "tokenizers", "--data", str(tmp_path), "--out", str(out), *options]
+    assert main(argv) == 2
     error = capsys.readouterr().err
     assert re.search(said, error) and error.count("\n") == 1 and not out.exists()

@@ -1,7 +1,6 @@
-"""`python -m mien.apps.eval_tokenizers`: forms of tokens side by side."""
+"""`mien eval tokenizers`: forms of tokens side by side."""
 
 import json
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -9,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
-from mien.apps.cli import run_alone
 from mien.apps.inputs import check_input, read_clip
 from mien.apps.outputs import naming
 from mien.apps.progress import say
@@ -234,7 +232,3 @@ class EvaluateTokenizers:
             path = self.out / f"tokenizers.{ending}"
             with naming(path):
                 path.write_text(text + "\n", encoding="utf-8")
-
-
-if __name__ == "__main__":
-    sys.exit(run_alone(EvaluateTokenizers))
