@@ -54,6 +54,10 @@ VERBS: dict[str, tuple[str, str]] = {
         "eval_avatar:EvaluateAvatar",
         "measure avatars made from photos, and their speed",
     ),
+    "eval control": (
+        "eval_control:EvaluateControl",
+        "measure editing, take-overs, long streams and times asked for",
+    ),
     "eval tokenizers": (
         "eval_tokenizers:EvaluateTokenizers",
         "train every form of token alike and compare them",
