@@ -28,6 +28,7 @@ from mien.llm.plan import (
 )
 from mien.llm.prefix import Prompt
 from mien.llm.sampling import Chooser, Sampling
+from mien.llm.times import Clause, place_lines
 from mien.llm.vocabulary import MAX_TICKS, Vocabulary
 
 WINDOW = MAX_TICKS * FRAMES_PER_TICK  # frames that one context holds
@@ -251,6 +252,8 @@ class Composer:
         seconds: Duration; None lets the model choose.
         seed: Of every choice.
         sampling: How freely to choose.
+        clauses: Parts of the prompt with stated times, each with its own; none where it states
+            no time.
         lines: The plan, filled when the first code comes.
         num_frames: Length of the motion, known with the plan.
     """
@@ -261,6 +264,7 @@ class Composer:
     seconds: float | None
     seed: int
     sampling: Sampling = field(default_factory=Sampling)
+    clauses: tuple[tuple[Clause, Prompt], ...] = ()
     lines: tuple[Line, ...] = ()
     num_frames: int = 0
 
@@ -291,6 +295,9 @@ class Composer:
     def plan(self) -> Steps:
         """Fill `lines` and `num_frames`."""
         planner = Planner(self.decoder, self.vocabulary, self.sampling, self.seed)
+        if self.clauses:
+            yield from self._plan_clauses(planner)
+            return
         if self.seconds is None:
             ticks, self.lines = yield from planner.plan(self.prompt, None)
             self.num_frames = ticks * FRAMES_PER_TICK
@@ -302,6 +309,20 @@ class Composer:
             start, stop = total * part // parts, total * (part + 1) // parts
             lines = yield from planner.plan_part(self.prompt, stop - start, part)
             self.lines += shift_lines(lines, start)
+
+    def _plan_clauses(self, planner: Planner) -> Steps:
+        """Plan each clause by itself, then put it where its time says."""
+        for part, (clause, prompt) in enumerate(self.clauses):
+            _, lines = yield from planner.plan(prompt, None, part)
+            behind = max((line.stop for line in self.lines), default=0)
+            self.lines += place_lines(lines, clause, behind)
+        last = max((line.stop for line in self.lines), default=0)
+        ticks = max(MIN_TICKS, last + _TAIL_TICKS)
+        self.num_frames = ticks * FRAMES_PER_TICK
+        if self.seconds is not None:
+            self.num_frames = max(1, round(self.seconds * FPS))
+            ticks = ticks_of(self.num_frames / FPS)
+        self.lines = clip_lines(self.lines, ticks)
 
 
 def _embedded(decoder: Decoder, ids: Sequence[int]) -> Float[Tensor, "n d"]:

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from mien.llm.composer import Step
 from mien.llm.decoder import Decoder
+from mien.llm.drive import run_all
 from mien.llm.grammar import PlanGrammar
 from mien.llm.plan import FPS, FRAMES_PER_TICK, Line, ticks_of, window_lines
 from mien.llm.reader import split_frames
@@ -60,3 +61,24 @@ class Critic:
             pending.append(token)
             grammar.advance(token)
         return mark
+
+
+def keep_best(
+    critic: Critic, takes: Sequence[list[int]], plans: Sequence[Sequence[Line]], batch: int
+) -> list[list[int]]:
+    """Of the takes of each plan, as many of each, keep the one with the highest mark.
+
+    Args:
+        critic: Marks them.
+        takes: Motion codes, the takes of a plan in a row.
+        plans: One for all takes of it.
+        batch: How many to mark together.
+    """
+    each = len(takes) // len(plans)
+    views = [critic.judge(take, plans[i // each]) for i, take in enumerate(takes)]
+    marks = [float(mark) for _, mark in run_all(critic.decoder, views, batch)]
+    best = []
+    for at in range(0, len(takes), each):
+        own = marks[at : at + each]
+        best.append(takes[at + own.index(max(own))])
+    return best

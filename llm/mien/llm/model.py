@@ -1,5 +1,6 @@
 """The language model of facial motion, both ways."""
 
+import itertools
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from mien.llm.composer import Composer
-from mien.llm.critic import Critic
+from mien.llm.critic import Critic, keep_best
 from mien.llm.decoder import Decoder
 from mien.llm.drive import run_all, stream_steps
 from mien.llm.editing import Edit, Editor, Misfit, frames_between
@@ -31,6 +32,7 @@ from mien.llm.sampling import Sampling
 from mien.llm.session import IDLE, MotionSession
 from mien.llm.storage import Direction, load_decoders, read_card, shipped_folder
 from mien.llm.text_codec import TextCodec
+from mien.llm.times import Clause, check_times, timed_clauses
 from mien.llm.vocabulary import Vocabulary
 from mien.llm.word_encoder import WordEncoder
 
@@ -171,7 +173,8 @@ class MotionLanguageModel:
 
         Args:
             texts: Prompts; several are decoded together, which is quicker but may round otherwise
-                than one alone.
+                than one alone. Times that they state ("smile at 1 s for 2 s", "[3 - 4] wink")
+                are kept.
             seconds: Duration of all or of each, up to 120; None lets the model choose.
             seed: Of the first text; text i takes `seed + i`.
             temperature: Of the motion; the plan is drawn more carefully.
@@ -191,11 +194,11 @@ class MotionLanguageModel:
             raise ValueError(f"`takes` must be from 1 to {MAX_TAKES}, got {takes}.")
         sampling = Sampling(temperature, top_p, guidance=guidance)
         durations = _per_text(seconds, len(texts))
-        prompts = self.read_prompts(texts)
         decoder = self._decoders["text_to_motion"].fork()
+        asked = zip(self._read_timed(texts), durations, strict=True)
         composers = [
-            Composer(decoder, self.vocabulary, prompt, duration, seed + i, sampling)
-            for i, (prompt, duration) in enumerate(zip(prompts, durations, strict=True))
+            Composer(decoder, self.vocabulary, prompt, duration, seed + i, sampling, clauses)
+            for i, ((prompt, clauses), duration) in enumerate(asked)
         ]
         rows = 1 if guidance == 1.0 else 2
         if takes == 1:
@@ -217,14 +220,8 @@ class MotionLanguageModel:
         drawn = [codes for codes, _ in run_all(decoder, jobs, BATCH, rows)]
         reader = self._decoders["motion_to_text"].fork()
         critic = Critic(reader, self.vocabulary, self.codec.encode(INSTRUCTION))
-        plans = [composer.lines for composer in composers for _ in range(takes)]
-        views = [critic.judge(*each) for each in zip(drawn, plans, strict=True)]
-        marks = [mark for _, mark in run_all(reader, views, BATCH)]
-        best = []
-        for at in range(0, len(drawn), takes):
-            own = marks[at : at + takes]
-            best.append(drawn[at + own.index(max(own))])
-        return best
+        plans = [composer.lines for composer in composers]
+        return keep_best(critic, drawn, plans, BATCH)
 
     def stream_motion(
         self,
@@ -238,9 +235,10 @@ class MotionLanguageModel:
         """Generate a motion code by code; see `generate_motion`, which gives the same codes."""
         sampling = Sampling(temperature, top_p, guidance=guidance)
         (duration,) = _per_text(seconds, 1)
-        prompt = self._read_prompt(text)
+        ((prompt, clauses),) = self._read_timed([text])
         decoder = self._decoders["text_to_motion"].fork()
-        return MotionStream(Composer(decoder, self.vocabulary, prompt, duration, seed, sampling))
+        composer = Composer(decoder, self.vocabulary, prompt, duration, seed, sampling, clauses)
+        return MotionStream(composer)
 
     def start_session(
         self,
@@ -333,6 +331,18 @@ class MotionLanguageModel:
             ValueError: If one has no words or more than 128.
         """
         return [self._prefix.read(words) for words in self.encoder.encode(texts)]
+
+    def _read_timed(
+        self, texts: Sequence[str]
+    ) -> list[tuple[Prompt, tuple[tuple[Clause, Prompt], ...]]]:
+        """Each text as a prompt, and its clauses where it states times."""
+        clauses = [timed_clauses(text) for text in texts]
+        check_times(itertools.chain(*clauses), MAX_SECONDS)
+        parts = [clause.text for found in clauses for clause in found]
+        read = iter(self.read_prompts([*texts, *parts]))
+        prompts = [next(read) for _ in texts]
+        timed = (tuple((clause, next(read)) for clause in found) for found in clauses)
+        return list(zip(prompts, timed, strict=True))
 
     def _read_prompt(self, text: str) -> Prompt:
         return self.read_prompts([text])[0]
