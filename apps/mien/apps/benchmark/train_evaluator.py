@@ -85,7 +85,7 @@ class TrainEvaluator:
             )
         manifest = read_manifest(self.data)
         card = {
-            "command": " ".join(sys.argv),
+            "command": " ".join(["mien", *sys.argv[1:]]),
             "corpus_hash": manifest["corpus_hash"],
             "corpus_recipe": manifest["recipe"],
             "config": asdict(config),
