@@ -16,6 +16,7 @@ from mien.apps.benchmark.events import Timed, temporal_iou
 from mien.apps.request import TAKES
 from mien.apps.session import FaceSession
 from mien.arkit import curves_from_motion
+from mien.data_synth.clip import FPS
 from mien.data_synth.evidence import evidence, tracks_from_curves
 from mien.data_synth.lexicon import Entry, Lexicon
 from mien.head import Head
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from mien.llm import Locality, MotionLanguageModel
     from mien.tokenizer import MotionTokenizer
 
-FPS = 25.0
 SECONDS = 6.0  # of the motions whose text is edited
 PAIRS = (
     ("she smiles, then nods", "she smiles, then yawns"),

@@ -1,6 +1,5 @@
 """`mien eval`: how well the shipped models do, in one command."""
 
-import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -8,9 +7,9 @@ from typing import Annotated, Literal
 import tyro
 
 from mien.apps.inputs import check_input, read_clip
-from mien.apps.outputs import naming
 from mien.apps.progress import say
 from mien.apps.refusal import refusing
+from mien.apps.reporting import write_report
 from mien.apps.request import Device, check_device, check_seed
 from mien.apps.train import check_folder
 
@@ -84,10 +83,7 @@ class Evaluate:
             report = evaluate(clips, seeds, self.seed, prompts, take, self.device)
         table = report.as_markdown()
         print(table)
-        text = json.dumps(asdict(report), indent=1, ensure_ascii=False)
-        for path, content in ((self.out / "eval.md", table), (self.out / "eval.json", text)):
-            with naming(path):
-                path.write_text(content + "\n", encoding="utf-8")
+        write_report(self.out, "eval", table, asdict(report))
         say(f"wrote {self.out}/eval.md and eval.json")
 
 

@@ -1,6 +1,5 @@
 """`mien eval control`: how well motion can be directed and changed."""
 
-import json
 import math
 import statistics
 from dataclasses import asdict, dataclass
@@ -9,9 +8,9 @@ from typing import Annotated, Any
 
 import tyro
 
-from mien.apps.outputs import naming
 from mien.apps.progress import say
 from mien.apps.refusal import refusing
+from mien.apps.reporting import markdown_table, write_report
 from mien.apps.train import check_folder
 
 
@@ -87,13 +86,9 @@ class EvaluateControl:
             "take_over": asdict(over),
             "drift": asdict(drift),
         }
-        lines = ["| what | on | figure | beside it |", "|---|---|---|---|"]
-        table = "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows)])
+        table = markdown_table(("what", "on", "figure", "beside it"), rows)
         print(table)
-        for ending, text in (("md", table), ("json", json.dumps(found, indent=1))):
-            path = self.out / f"control.{ending}"
-            with naming(path):
-                path.write_text(text + "\n", encoding="utf-8")
+        write_report(self.out, "control", table, found)
 
 
 def _ends(values: tuple[float, ...], unit: str) -> tuple[str, str]:

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import tyro
 
 from mien.apps.inputs import check_input, read_clip
-from mien.apps.outputs import naming
 from mien.apps.progress import say
 from mien.apps.refusal import refusing
+from mien.apps.reporting import write_report
 from mien.apps.request import Device, check_device, check_seed
-from mien.apps.train import BABBLE_SECONDS, check_corpus, check_folder
+from mien.apps.train import BABBLE_SECONDS, check_corpus, check_folder, check_least
 
 if TYPE_CHECKING:
     from mien.apps.tokenizer_table import Faces, Row, Variant
@@ -73,12 +73,7 @@ class EvaluateTokenizers:
             check_device(self.device)
             if self.take is not None:
                 check_input(self.take)
-            least = {"steps": 2, "windows": 1, "clips": 1, "babble": 0, "test_clips": 1}
-            for name, value in least.items():
-                if getattr(self, name) < value:
-                    raise ValueError(
-                        f"`{name}` must be at least {value}, got {getattr(self, name)}."
-                    )
+            check_least(self, {"steps": 2, "windows": 1, "clips": 1, "babble": 0, "test_clips": 1})
             wanted = self._wanted()
             check_folder(self.out)
             check_folder(self.work)
@@ -227,8 +222,4 @@ class EvaluateTokenizers:
             each = ", ".join(f"{name} {value:.0f}" for name, value in seconds.items())
             parts.append(f"Seconds of training: {each}.")
         held = settings | {"apart_mm": apart, "rows": [asdict(row) for row in rows]}
-        texts = {"md": "\n\n".join(parts), "json": json.dumps(held, indent=1)}
-        for ending, text in texts.items():
-            path = self.out / f"tokenizers.{ending}"
-            with naming(path):
-                path.write_text(text + "\n", encoding="utf-8")
+        write_report(self.out, "tokenizers", "\n\n".join(parts), held)

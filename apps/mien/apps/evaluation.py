@@ -15,6 +15,7 @@ from numpy import ndarray
 
 from mien import pipeline
 from mien.apps.progress import track
+from mien.apps.reporting import markdown_table
 from mien.apps.request import Device
 from mien.apps.trials import BATCH, Prompt, Trial, batched, generate_curves, try_prompts
 from mien.arkit import CHANNEL_NAMES, EXPR_NAMES, curves_from_motion, motion_from_curves
@@ -109,8 +110,7 @@ class Report:
         for name, marks in self.caption_marks.items():
             what = f"motion to text: {name}, 1 to 5"
             rows.append((what, held_out, *_with_bounds("{:.2f}", marks)))
-        lines = ["| what | on | figure | beside it |", "|---|---|---|---|"]
-        return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows)])
+        return markdown_table(("what", "on", "figure", "beside it"), rows)
 
 
 def evaluate(

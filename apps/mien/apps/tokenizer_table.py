@@ -12,6 +12,7 @@ from typing import Any, Literal
 import torch
 
 from mien.apps.benchmark.geometry import Deviation, FaceMotion, deviation
+from mien.apps.reporting import markdown_table
 from mien.fit import fit
 from mien.head import Head
 from mien.identity import semantic
@@ -257,8 +258,7 @@ def table(rows: Sequence[Row], is_take: bool = False) -> str:
     """Rows as Markdown: on the held-out performances, or on the take."""
     if is_take:
         rows = [_on_take(row) for row in rows if row.take is not None]
-    lines = [_HEADER, ("---",) * len(_HEADER), *(_cells(row) for row in rows)]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+    return markdown_table(_HEADER, map(_cells, rows))
 
 
 def _on_take(row: Row) -> Row:

@@ -1,6 +1,7 @@
 """`mien train tokenizer | llm`: the commands that made the shipped weights."""
 
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -68,10 +69,7 @@ class TrainTokenizer:
             check_corpus(self.data)
             check_seed(self.seed)
             check_device(self.device)
-            for name, least in LEAST.items():
-                value = getattr(self, name)
-                if value is not None and value < least:
-                    raise ValueError(f"`{name}` must be at least {least}, got {value}.")
+            check_least(self, LEAST)
             if self.move_codes and self.refine is None:
                 raise ValueError("`--move-codes` needs `--refine FOLDER`, got none.")
             if self.scheme == "parts" and (self.quantizer != "vq" or self.frames_per_token > 1):
@@ -141,6 +139,14 @@ def check_corpus(folder: Path) -> None:
         raise ValueError(f"{folder}: wanted a folder with a corpus; make one with `mien synth`.")
 
 
+def check_least(options: object, least: Mapping[str, int]) -> None:
+    """Refuse options that are too small; None is not given."""
+    for name, value in least.items():
+        given = getattr(options, name)
+        if given is not None and given < value:
+            raise ValueError(f"`{name}` must be at least {value}, got {given}.")
+
+
 def check_folder(folder: Path) -> None:
     """Make the folder of results, or refuse where it cannot be."""
     if folder.exists() and not folder.is_dir():
@@ -185,12 +191,9 @@ class TrainLanguageModel:
         with refusing():
             check_corpus(self.data)
             check_seed(self.seed)
-            for name in ("naming_steps", "text_steps", "mixed_steps", "adapter_steps"):
-                least = 0 if self.warm_start is not None and name != "adapter_steps" else 1
-                if getattr(self, name) < least:
-                    raise ValueError(
-                        f"`{name}` must be at least {least}, got {getattr(self, name)}."
-                    )
+            least = 1 if self.warm_start is None else 0
+            stages = dict.fromkeys(("naming_steps", "text_steps", "mixed_steps"), least)
+            check_least(self, stages | {"adapter_steps": 1})
             check_folder(self.out)
         say(str(self))
         from mien.llm.train import TrainLlmConfig, train_llm

@@ -67,7 +67,7 @@ class TexelSheet:
         resting = read_texels(layout, head.v_template)[rows].double().numpy() / _MM
         normals = texel_normals(layout, head.v_template, head)[rows].double().numpy()
         to_hair = _to_hair(avatar, read_texels(layout, layout.neutral)[rows])
-        to_lids = np.asarray(cKDTree(lid_edges(head)).query(resting)[0])
+        to_lids = away_from_lids(head, resting)
         is_cloth = collar_distance(resting) < -1.0
         keys = np.concatenate([resting, _TURN_MM * normals], -1)
         flip = np.array([-1.0, 1.0, 1.0, -1.0, 1.0, 1.0])
@@ -149,7 +149,12 @@ def _to_hair(avatar: Avatar, points: Float[Tensor, "m 3"]) -> Float[Array, " m"]
     return np.asarray(cKDTree(feet).query(places, _STRANDS)[0][:, -1])
 
 
-def lid_edges(head: Head) -> Float[Array, "n 3"]:
+def away_from_lids(head: Head, resting: Float[Array, "m 3"]) -> Float[Array, " m"]:
+    """How far points of the mean head are from the lids' edges, millimetres."""
+    return np.asarray(cKDTree(_lid_edges(head)).query(resting)[0])
+
+
+def _lid_edges(head: Head) -> Float[Array, "n 3"]:
     """Where the skin of the lids ends on the mean head, millimetres."""
     rings = [
         ids[torch.isin(ids, head.parts["skin"])]

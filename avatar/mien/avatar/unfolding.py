@@ -17,7 +17,7 @@ from mien.avatar.noise import smoothstep
 from mien.avatar.placing import vertex_normals
 from mien.avatar.prepared import bake_identity
 from mien.avatar.static_maps import WIDTHS
-from mien.avatar.texel_sheet import lid_edges, read_texels, spread_over
+from mien.avatar.texel_sheet import away_from_lids, read_texels, spread_over
 from mien.avatar.uv_layout import SPREAD, Texels, discs, face_sides
 from mien.head import Head
 from mien.motion import Motion
@@ -129,12 +129,12 @@ def keep_lids(lifted: Avatar, refined: Avatar) -> Avatar:
     assert before is not None and refined.learned is not None, "only maps are refined"
     after, layout = copy.deepcopy(refined.learned), before.layout
     shut, rest = (
-        lifted.driven(motion).rest[0][layout.texel_corners]
+        read_texels(layout, lifted.driven(motion).rest[0])
         for motion in (closed_eyes(lifted.head), Motion.rest(1))
     )
-    moved = ((shut - rest) * layout.texel_weights.unsqueeze(-1)).sum(1).norm(dim=-1)
+    moved = (shut - rest).norm(dim=-1)
     resting = read_texels(layout, lifted.head.v_template).double().numpy() * 1e3
-    away = cKDTree(lid_edges(lifted.head)).query(resting)[0]
+    away = away_from_lids(lifted.head, resting)
     share = np.maximum(smoothstep(*_MOVED_M, moved.numpy()), smoothstep(*_AROUND_MM, away))
     kept = spread_over(layout, torch.from_numpy(share).to(moved).unsqueeze(-1))
     for name in WIDTHS:

@@ -132,7 +132,7 @@ class Planner:
                 pending = torch.cat([pending, _embedded(self.decoder, tokens[-1:])])
         lines = tuple(grammar.lines)
         if ticks is None:
-            ticks = max(MIN_TICKS, max((line.stop for line in lines), default=0) + _TAIL_TICKS)
+            ticks = max(MIN_TICKS, _end(lines) + _TAIL_TICKS)
         return min(ticks, grammar.ticks or 1), lines
 
     def _with_names(
@@ -202,8 +202,8 @@ class FrameWriter:
         lines = window_lines(window.lines, first, last)
         chooser = Chooser(self.seed, self.vocabulary.num_codes)
         pending = torch.cat([window.words, self._opening(codes, lines, last - first)])
-        is_guided, is_fresh = self.sampling.guidance != 1.0, True
-        shadow = self._opening(codes, (), last - first) if is_guided else None
+        is_fresh = True
+        shadow = self._opening(codes, (), last - first) if self.sampling.is_guided else None
         for frame in range(start + len(codes), stop):
             if (frame - start) % FRAMES_PER_CLOCK == 0:
                 index = (frame - start) // FRAMES_PER_CLOCK
@@ -230,7 +230,7 @@ class FrameWriter:
         codes = torch.arange(self.vocabulary.num_codes)
         ids = codes + self.vocabulary.motion_start
         logits = self.decoder.logits(hidden[0], ids)
-        if self.sampling.guidance != 1.0:
+        if self.sampling.is_guided:
             blind = self.decoder.logits(hidden[1], ids)
             logits = blind + self.sampling.guidance * (logits - blind)
         temperature, top_p = self.sampling.temperature, self.sampling.top_p
@@ -287,11 +287,6 @@ class Composer:
                 return
             start, codes = stop - CONTEXT, codes[-CONTEXT:]
 
-    @property
-    def is_guided(self) -> bool:
-        """Whether the motion is also read without its plan."""
-        return self.sampling.guidance != 1.0
-
     def plan(self) -> Steps:
         """Fill `lines` and `num_frames`."""
         planner = Planner(self.decoder, self.vocabulary, self.sampling, self.seed)
@@ -302,7 +297,7 @@ class Composer:
             ticks, self.lines = yield from planner.plan(self.prompt, None)
             self.num_frames = ticks * FRAMES_PER_TICK
             return
-        self.num_frames = max(1, round(self.seconds * FPS))
+        self.num_frames = _frames(self.seconds)
         total = ticks_of(self.num_frames / FPS)
         parts = math.ceil(total / SEGMENT_TICKS)
         for part in range(parts):
@@ -314,15 +309,21 @@ class Composer:
         """Plan each clause by itself, then put it where its time says."""
         for part, (clause, prompt) in enumerate(self.clauses):
             _, lines = yield from planner.plan(prompt, None, part)
-            behind = max((line.stop for line in self.lines), default=0)
-            self.lines += place_lines(lines, clause, behind)
-        last = max((line.stop for line in self.lines), default=0)
-        ticks = max(MIN_TICKS, last + _TAIL_TICKS)
-        self.num_frames = ticks * FRAMES_PER_TICK
-        if self.seconds is not None:
-            self.num_frames = max(1, round(self.seconds * FPS))
-            ticks = ticks_of(self.num_frames / FPS)
-        self.lines = clip_lines(self.lines, ticks)
+            self.lines += place_lines(lines, clause, _end(self.lines))
+        if self.seconds is None:
+            self.num_frames = max(MIN_TICKS, _end(self.lines) + _TAIL_TICKS) * FRAMES_PER_TICK
+        else:
+            self.num_frames = _frames(self.seconds)
+        self.lines = clip_lines(self.lines, ticks_of(self.num_frames / FPS))
+
+
+def _end(lines: Sequence[Line]) -> int:
+    """The tick behind the last action."""
+    return max((line.stop for line in lines), default=0)
+
+
+def _frames(seconds: float) -> int:
+    return max(1, round(seconds * FPS))
 
 
 def _embedded(decoder: Decoder, ids: Sequence[int]) -> Float[Tensor, "n d"]:

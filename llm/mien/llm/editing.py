@@ -227,8 +227,7 @@ class Editor:
             Infill(self._writer(i), words, lines, tuple(codes), start, stop).run()
             for i in range(count)
         ]
-        rows = 1 if self.sampling.guidance == 1.0 else 2
-        return [codes for codes, _ in run_batch(self.decoder, jobs, rows)]
+        return [codes for codes, _ in run_batch(self.decoder, jobs, self.sampling.rows)]
 
     def _writer(self, candidate: int) -> FrameWriter:
         return FrameWriter(self.decoder, self.vocabulary, self.sampling, self.seed + candidate)

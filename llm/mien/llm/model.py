@@ -80,8 +80,7 @@ class MotionStream:
 
     def __init__(self, composer: Composer) -> None:
         self._composer = composer
-        rows = 2 if composer.is_guided else 1
-        self._codes = stream_steps(composer.decoder, composer.run(), rows)
+        self._codes = stream_steps(composer.decoder, composer.run(), composer.sampling.rows)
 
     def __iter__(self) -> Iterator[int]:
         return self._codes
@@ -200,12 +199,11 @@ class MotionLanguageModel:
             Composer(decoder, self.vocabulary, prompt, duration, seed + i, sampling, clauses)
             for i, ((prompt, clauses), duration) in enumerate(asked)
         ]
-        rows = 1 if guidance == 1.0 else 2
         if takes == 1:
             jobs = [composer.run() for composer in composers]
-            codes = [found for found, _ in run_all(decoder, jobs, BATCH, rows)]
+            codes = [found for found, _ in run_all(decoder, jobs, BATCH, sampling.rows)]
         else:
-            codes = self._best_takes(decoder, composers, takes, rows)
+            codes = self._best_takes(decoder, composers, takes, sampling.rows)
         return [
             (format_lines(composer.lines), torch.tensor(found))
             for composer, found in zip(composers, codes, strict=True)

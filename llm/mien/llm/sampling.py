@@ -45,6 +45,16 @@ class Sampling:
             if not 0 < value <= 1:
                 raise ValueError(f"`{name}` must be above 0 and at most 1, got {value}.")
 
+    @property
+    def is_guided(self) -> bool:
+        """Whether the motion is also read without its plan."""
+        return self.guidance != 1.0
+
+    @property
+    def rows(self) -> int:
+        """Rows that a motion is read in: one more without its plan where it is guided."""
+        return 2 if self.is_guided else 1
+
 
 class Chooser:
     """Gumbel-max sampling: the noise of a choice depends on the seed and on its place alone.

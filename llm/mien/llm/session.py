@@ -60,8 +60,7 @@ class MotionSession:
         self._lines: tuple[Line, ...] = ()
         self._codes: list[int] = []  # from the window's first frame on
         self._frame = self._planned = self._part = 0
-        rows = 1 if sampling.guidance == 1.0 else 2
-        self._stream = stream_steps(decoder, self._run(), rows)
+        self._stream = stream_steps(decoder, self._run(), sampling.rows)
 
     def __iter__(self) -> Iterator[int]:
         return self
