@@ -109,6 +109,8 @@ class Planner:
         pending, is_fresh = torch.cat([prompt.words, opening]), True
         while not grammar.closed:
             ids = torch.tensor(grammar.allowed(MAX_TICKS, MIN_TICKS))
+            if grammar.opens_line:
+                ids = self._unbarred(ids, prompt, len(grammar.lines))
             pick = 0
             if len(ids) > 1:  # what has no choice is read along with what comes next
                 hidden = yield Step(pending, is_fresh=is_fresh)
@@ -135,13 +137,21 @@ class Planner:
             ticks = max(MIN_TICKS, _end(lines) + _TAIL_TICKS)
         return min(ticks, grammar.ticks or 1), lines
 
+    def _unbarred(self, ids: Tensor, prompt: Prompt, line: int) -> Tensor:
+        """Leave out the entries that the prompt forbids."""
+        barred = prompt.bars(line)
+        if barred is None:
+            return ids
+        return ids[~torch.isin(ids, self.vocabulary.entry_start + barred.nonzero()[:, 0])]
+
     def _with_names(
         self, logits: Tensor, ids: Tensor, prompt: Prompt, lines: Sequence[Line]
     ) -> Tensor:
         """Move the scores of entries by what the sentence as a whole asks for.
 
         The best of those that are not yet planned keeps its score, so that what the model holds
-        of one more line against the end stays. What is planned already has had its name.
+        of one more line against the end stays. What is planned already has had its name, and what
+        is forbidden has none.
         """
         if prompt.names is None or not self.sampling.naming:
             return logits
@@ -150,7 +160,10 @@ class Planner:
         is_entry = (entries >= 0) & (entries < len(prompt.names))
         planned = [vocabulary.entry(line.entry) - vocabulary.entry_start for line in lines]
         left = prompt.names.index_fill(0, torch.tensor(planned, dtype=torch.long), -torch.inf)
-        moves = (left - left.max()).clamp_min(_LEAST_NAME)
+        barred = prompt.bars(len(lines))
+        left = left if barred is None else left.masked_fill(barred, -torch.inf)
+        most = left.max().nan_to_num(neginf=0.0)  # none is left where all are planned or barred
+        moves = (left - most).clamp_min(_LEAST_NAME)
         moved = moves[entries.clamp(0, len(moves) - 1)] * is_entry
         weight = self.sampling.naming * (_LATER_NAMES if lines else 1.0)
         return logits + weight * moved

@@ -3,7 +3,7 @@
 import itertools
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -28,6 +28,7 @@ from mien.llm.plan import (
 )
 from mien.llm.prefix import Prompt, WordPrefix
 from mien.llm.reader import Reader
+from mien.llm.restraints import barred_entries
 from mien.llm.sampling import Sampling
 from mien.llm.session import IDLE, MotionSession
 from mien.llm.storage import Direction, load_decoders, read_card, shipped_folder
@@ -328,7 +329,12 @@ class MotionLanguageModel:
         Raises:
             ValueError: If one has no words or more than 128.
         """
-        return [self._prefix.read(words) for words in self.encoder.encode(texts)]
+        read = (self._prefix.read(words) for words in self.encoder.encode(texts))
+        entries = self.vocabulary.entries
+        return [
+            replace(prompt, barred=barred_entries(text, entries))
+            for text, prompt in zip(texts, read, strict=True)
+        ]
 
     def _read_timed(
         self, texts: Sequence[str]

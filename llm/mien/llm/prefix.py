@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 
@@ -15,10 +15,17 @@ class Prompt:
         words: Its words in the model's embedding space.
         names: For each entry of the lexicon the logarithm of the share of the prompt that it
             answers, as the sentence reader sees it; None where there is no such reader.
+        barred: Entries that the prompt forbids, for its first action and for those behind it;
+            empty where it forbids nothing.
     """
 
     words: Float[Tensor, "w d"]
     names: Float[Tensor, " e"] | None = None
+    barred: tuple[Bool[Tensor, " e"], ...] = ()
+
+    def bars(self, line: int) -> Bool[Tensor, " e"] | None:
+        """Entries that an action must not be, by its number."""
+        return self.barred[min(line, 1)] if self.barred else None
 
 
 class WordProjection(nn.Module):

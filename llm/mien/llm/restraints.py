@@ -1,0 +1,245 @@
+"""What a prompt forbids in so many words: "without moving the mouth", "only the eyes", "no smile".
+
+A plan can leave a thing out but cannot forbid it, so what is forbidden bars the entries of the
+lexicon that do it.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from mien.data_synth.lexicon import TRACKS, Entry, Lexicon, Units
+
+# What moves each part of the face: beginnings of tracks, each with how much of it shows at full
+# strength. A leading "+" means the positive direction alone.
+_OPENING: Units = {"jawOpen": 0.2, "tongueOut": 0.2}
+_PARTS: Mapping[str, Units] = {
+    "mouth": {**_OPENING, "jaw": 0.2, "cheekPuff": 0.2, "mouth": 0.3},
+    "jaw": {"jaw": 0.2},
+    "eyes": {"eye": 0.35, "cheekSquint": 0.3, "gaze": 0.3, "crossEyes": 0.3},
+    "brows": {"brow": 0.25},
+    "head": {"head": 0.2},
+    "nose": {"nose": 0.25},
+    "cheeks": {"cheek": 0.3},
+    "tongue": {"tongueOut": 0.2},
+    "teeth": {"jawOpen": 0.2, "mouthUpperUp": 0.25, "mouthLowerDown": 0.25},
+}
+_COMPANIONS: Mapping[str, Sequence[str]] = {  # what else moves where a part moves alone
+    "mouth": ("cheekPuff",),
+    "jaw": ("mouth",),
+    "nose": ("mouthUpperUp", "cheekSquint", "eyeSquint", "browDown"),
+    "cheeks": ("eyeSquint", "mouth"),
+    "tongue": ("jawOpen", "mouthLowerDown"),
+    "teeth": ("mouth", "jawOpen"),
+}
+_LEEWAY = 1.5  # how much more the rest of the face may show where one part "only" is to move
+_NOUNS: Mapping[str, str] = {
+    "mouth": "mouth|lips?",
+    "jaw": "jaw",
+    "eyes": "eyes?|lids?|eyelids?|gaze",
+    "brows": "brows?|eyebrows?|forehead",
+    "head": "head|neck",
+    "nose": "nose|nostrils?",
+    "cheeks": "cheeks?",
+    "tongue": "tongue",
+    "teeth": "teeth",
+}
+_HELD: Mapping[tuple[str, str], Units] = {  # what must not happen where a part is held like that
+    **{("mouth", how): _OPENING for how in ("closed", "shut", "sealed", "together")},
+    **{("jaw", how): _OPENING for how in ("closed", "shut")},
+    **{("mouth", how): {} for how in ("open", "high", "up")},
+    **{("eyes", how): {} for how in ("closed", "shut", "sealed", "together", "high", "up")},
+    ("eyes", "open"): {"eyeBlink": 0.4},
+    **{("head", how): {"+headPitch": 0.12} for how in ("high", "up")},
+    **{("brows", how): {} for how in ("high", "up", "together")},
+    **{("teeth", how): {} for how in ("closed", "shut", "together")},
+}
+_DEEDS: Mapping[str, Units] = {  # by words, as patterns
+    "smil(?:es?|ing)|grin(?:s|ning)?": {"mouthSmile": 0.5},
+    "frown(?:s|ing)?|scowl(?:s|ing)?": {"mouthFrown": 0.3, "browDown": 0.4},
+    "blink(?:s|ing)?": {"eyeBlink": 0.6},
+    "squint(?:s|ing)?": {"eyeSquint": 0.4},
+    "nod(?:s|ding)?": {"headPitch": 0.2},
+    "(?:scream|shout|yell)(?:s|ing)?|sob(?:s|bing)?": {"jawOpen": 0.3},
+}
+
+# Forms are written in words; what stands in braces is one of these.
+_SLOTS: Mapping[str, str] = {
+    "not": "(?:without|w/o|do not|don['’]?t|does not|doesn['’]?t|never)(?: (?:even|ever|any))?",
+    "the": "(?:the|your|her|his|their|my|our|its|any|both|either)",
+    "part": f"(?:(?:whole|left|right|upper|lower) )?(?P<part>{'|'.join(_NOUNS.values())})",
+    "move": "(?:mov|us|involv|chang|turn|tilt|rais|lower|lift|narrow|widen|clench)(?:e|es|ing)?",
+    "keep": "(?:keep|hold|keeps|holds|keeping|holding|with)",
+    "leave": "(?:leave|leaves|leaving)",
+    "stay": "(?:(?:must |should )?(?:stay|remain)(?:s|ing)?|kept|held|is kept|are kept)",
+    "still": "(?P<how>still|steady|neutral|normal|relaxed|motionless|unmoved|frozen|level|straight"
+    "|at rest|as (?:it is|they are)|out of (?:it|this)|facing|forward|high|up|open"
+    "|closed|shut|sealed|together)",
+}
+_FORBIDDING = (
+    "{not} {move}(?: {the})? {part}",
+    "(?:not|no) (?:moving|using|turning)(?: {the})? {part}",
+    "{not} (?P<act>open|part|show)(?:s|ing)?(?: {the})? {part}",
+    "without (?:{the} )?{part} (?:mov|do|join|tak|chang)ing",
+    "{keep} (?:{the} )?{part} {still}",
+    "{leave} (?:{the} )?{part} (?:alone|be|out of (?:it|this)|as (?:it is|they are))",
+    "{part} {stay} {still}",
+    "{part} (?:{not}|not) (?:mov|join|chang|turn)(?:es?|s|ing)?",
+    "no {part} mov(?:ement|ements|ing)",
+    "(?P<part>mouth|lips|jaw) (?P<how>closed|shut|sealed)",
+    "(?P<part>head) (?P<how>still|level|straight)",
+    "no (?P<part>teeth)(?=[,.;:!]|$)",
+    "(?:but|and) not (?:with )?{the} {part}",
+    "(?:not|n['’]?t|never)(?: quite| really)? reach(?:es|ing)? {the} (?P<part>eyes)",
+)
+_ALLOWING = (
+    "(?:only|just|nothing but) {the} {part}",
+    "(?:{the} )?{part} (?:only|alone)(?! (?:just|for|a|half))",
+)
+_NOT_DOING = "(?:{not}|no) (?P<deed>{deeds})"
+_BEHIND = re.compile(r"\b(?:then|after|afterwards|next|finally|until)\b|->|→", re.IGNORECASE)
+_UNDONE = re.compile(  # what stands before a form that does not mean what it says
+    r"(?:\b(?:not|can|cannot|above|under|below|around|round)|n['’]?t|\b(?:barely|hardly))$",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True)
+class Restraint:
+    """What must not happen.
+
+    Attributes:
+        tracks: How much each track of the face may show at most, by its beginning.
+        is_later: Whether it binds only what comes behind the first action, since the text says so
+            behind a "then".
+    """
+
+    tracks: Units
+    is_later: bool
+
+
+def restraints(text: str) -> tuple[Restraint, ...]:
+    """Read what a text forbids.
+
+    Example:
+        >>> [dict(each.tracks) for each in restraints("a laugh, no teeth")]
+        [{'jawOpen': 0.1, 'mouthUpperUp': 0.25, 'mouthLowerDown': 0.25}]
+        >>> restraints("a laugh, then a frown")
+        ()
+    """
+    text = " ".join(text.split())
+    found = []
+    for pattern, is_allowing in _patterns():
+        for match in pattern.finditer(text):
+            before = text[: match.start()].rstrip()
+            if _UNDONE.search(before) is None:
+                tracks = _allowed(match) if is_allowing else _forbidden(match)
+                found.append(Restraint(tracks, _BEHIND.search(before) is not None))
+        text = pattern.sub(lambda match: " " * len(match.group()), text)  # each is read once
+    return tuple(each for each in found if each.tracks)
+
+
+def barred_entries(text: str, entries: Sequence[str]) -> tuple[Bool[Tensor, " e"], ...]:
+    """Which entries of the lexicon a text forbids.
+
+    Args:
+        text: A prompt.
+        entries: Names in the order of the result.
+
+    Returns:
+        One mask for the first action and one for those behind it; nothing where the text forbids
+        nothing. A mask that would leave no entry bars none.
+    """
+    found = restraints(text)
+    if not found:
+        return ()
+    shown = _shown(tuple(entries))
+    masks = []
+    for binding in ([each for each in found if not each.is_later], found):
+        barred = np.zeros(len(entries), bool)
+        for each in binding:
+            barred |= (shown >= _most(each.tracks)).any(axis=(1, 2))
+        masks.append(torch.from_numpy(barred & (not barred.all())))
+    return tuple(masks)
+
+
+@cache
+def _patterns() -> tuple[tuple[re.Pattern[str], bool], ...]:
+    """The forms, with whether they allow one part (and forbid all others)."""
+    deeds = _NOT_DOING.replace("{deeds}", "|".join(_DEEDS))
+    forms = [*((form, False) for form in (*_FORBIDDING, deeds)), *((f, True) for f in _ALLOWING)]
+    return tuple(
+        (re.compile(rf"(?<![\w'’-])(?:{form.format(**_SLOTS)})(?![\w-])", re.IGNORECASE), allowing)
+        for form, allowing in forms
+    )
+
+
+def _forbidden(match: re.Match[str]) -> Units:
+    """Tracks that a form forbids."""
+    words = {name: word.lower() for name, word in match.groupdict().items() if word}
+    if "deed" in words:
+        return next(u for pattern, u in _DEEDS.items() if re.fullmatch(pattern, words["deed"]))
+    part = _part(words["part"])
+    if part != "teeth" and "act" in words:
+        return _OPENING if part == "mouth" else {}
+    return _HELD.get((part, words.get("how", "still")), _PARTS[part])
+
+
+def _allowed(match: re.Match[str]) -> Units:
+    """Tracks that a form forbids which allows one part."""
+    part = _part(match["part"].lower())
+    own = (*_PARTS[part], *_COMPANIONS.get(part, ()))
+    others = (track for units in _PARTS.values() for track in _spread(units).items())
+    return {
+        track: most if track.startswith("head") else most * _LEEWAY
+        for track, most in others
+        if not track.startswith(own)
+    }
+
+
+def _part(noun: str) -> str:
+    return next(part for part, words in _NOUNS.items() if re.fullmatch(words, noun))
+
+
+def _spread(units: Units) -> dict[str, float]:
+    """The tracks that begin like these; of several beginnings the longest counts."""
+    out = {}
+    for track in TRACKS:
+        names = [name for name in units if track.startswith(name.removeprefix("+"))]
+        if names:
+            name = max(names, key=len)
+            out["+" + track if name.startswith("+") else track] = units[name]
+    return out
+
+
+@cache
+def _shown(entries: tuple[str, ...]) -> Float[np.ndarray, "e 2 track"]:
+    """How far entries move each track at full strength, above 0 and below it."""
+    out = np.zeros((len(entries), 2, len(TRACKS)))
+    for entry, rows in zip(entries, out, strict=True):
+        recipe = Lexicon.default().entries.get(entry, Entry(entry, "action"))
+        for i, track in enumerate(TRACKS):
+            held, wave = recipe.units.get(track, 0.0), abs(recipe.wave.get(track, 0.0))
+            places = [
+                held - wave,
+                held + wave,
+                *(step.get(track, 0.0) for _, step in recipe.steps),
+            ]
+            rows[:, i] = max(places), -min(places)
+        # A jaw that drops behind pressed lips chews and opens nothing.
+        rows[:, TRACKS.index("jawOpen")] -= recipe.units.get("mouthPressLeft", 0.0)
+    return out
+
+
+def _most(tracks: Units) -> Float[np.ndarray, "2 track"]:
+    """From where on a track shows, above 0 and below it; infinite where it may show."""
+    spread = _spread(tracks)
+    above = [min(spread.get(t, np.inf), spread.get(f"+{t}", np.inf)) for t in TRACKS]
+    below = [spread.get(track, np.inf) for track in TRACKS]
+    return np.array([above, below])

@@ -1,0 +1,96 @@
+"""What a prompt forbids."""
+
+import pytest
+import torch
+from tests.llm.llm_world import make_language_model
+
+from mien.data_synth.free_wording import FreeWording
+from mien.data_synth.lexicon import Lexicon
+from mien.llm.plan import parse_lines
+from mien.llm.restraints import barred_entries, restraints
+
+ENTRIES = tuple(Lexicon.default().entries)
+
+
+def _barred(text: str, line: int = 0) -> set[str]:
+    masks = barred_entries(text, ENTRIES)
+    return {name for name, is_barred in zip(ENTRIES, masks[line], strict=True) if is_barred}
+
+
+@pytest.mark.parametrize(
+    ("text", "barred", "free"),
+    [
+        ("look sad without moving your mouth", "sad grin talk", "raise-inner-brows look-down"),
+        ("wide eyes, mouth shut", "jaw-open part-lips gasp", "widen-eyes smile press-lips"),
+        ("he chews with his mouth closed", "yawn tongue-out", "chew"),
+        ("a smile without showing any teeth", "grin show-teeth laugh", "smile"),
+        ("a smile that never reaches the eyes", "eye-smile happy", "fake-smile"),
+        ("smile with the lips but not with the eyes", "eye-smile happy", "fake-smile"),
+        ("only your eyes move to the right", "turn-right smile nod", "look-right close-eyes"),
+        ("the eyebrows alone go up", "smile turn-left", "raise-brows"),
+        ("look left, keep your head still", "turn-left look-away-left", "look-left"),
+        ("the head doesn't move, eyes down", "lower-head nod", "look-down"),
+        ("look down but hold the head high", "lower-head bow", "look-down raise-head"),
+        ("pleased, but don't smile", "smile happy", "nod raise-brows"),
+        ("startled; the eyes stay open", "close-eyes sleepy", "widen-eyes"),
+        ("frown, leave the mouth out of it", "frown pout", "lower-brows"),
+    ],
+)
+def test_entries_that_do_what_is_forbidden_are_barred(text: str, barred: str, free: str) -> None:
+    found = _barred(text)
+    assert set(barred.split()) <= found
+    assert not set(free.split()) & found
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "she smiles",
+        "he can't keep his eyes open",
+        "turn your head, not just your eyes",
+        "keep the eyes closed",
+        "an open mouth",
+        "eyes only for her",
+        "a man with no teeth in his mouth laughs",
+        "don't forget to smile",
+        "the only smile she has",
+        "why don't you smile",
+    ],
+)
+def test_other_words_forbid_nothing(text: str) -> None:
+    assert restraints(text) == () and barred_entries(text, ENTRIES) == ()
+
+
+def test_what_is_forbidden_behind_a_then_leaves_the_first_action() -> None:
+    text = "nod, then keep your head still"
+    assert "nod" not in _barred(text, 0) and "nod" in _barred(text, 1)
+    assert _barred("keep your head still, then smile", 0) == _barred("keep your head still", 1)
+
+
+def test_where_everything_is_forbidden_nothing_is_barred() -> None:
+    first, later = barred_entries("do not nod", ["nod", "slow-nod"])
+    assert not first.any() and not later.any()
+
+
+def test_free_wording_seldom_forbids_what_it_asks_for() -> None:
+    asked = [(act.entry, t) for act, texts in FreeWording.default().prompts.items() for t in texts]
+    forbidding = [(entry, text) for entry, text in asked[::3] if restraints(text)]
+    wrong = [text for entry, text in forbidding if entry in _barred(text)]
+    assert len(forbidding) > 120
+    assert len(wrong) < 0.08 * len(forbidding), wrong
+
+
+def test_a_plan_keeps_to_what_is_allowed() -> None:
+    model = make_language_model()
+    free = parse_lines(model.generate_motion(["she nods"], 6.0, seed=4)[0][0])
+    used = {line.entry for line in free}
+    (prompt,) = model.read_prompts(["she nods, without moving her mouth or her head"])
+    entries = model.vocabulary.entries
+    barred = {name for name, bars in zip(entries, prompt.barred[0], strict=True) if bars}
+    assert barred and barred < set(entries) and used & barred
+    for seed in range(4):
+        text = "she nods, without moving her mouth or her head"
+        score, codes = model.generate_motion([text], 6.0, seed=seed)[0]
+        assert not {line.entry for line in parse_lines(score)} & barred
+        assert list(model.stream_motion(text, 6.0, seed=seed)) == codes.tolist()
+    assert torch.equal(prompt.bars(5), prompt.barred[1])  # type: ignore[arg-type]
