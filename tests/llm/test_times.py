@@ -70,3 +70,24 @@ def test_the_shipped_model_winks_when_it_is_told() -> None:
     smile, wink = parse_lines(score)
     assert (smile.entry, smile.start, smile.stop) == ("smile", 5, 15)
     assert (wink.entry, wink.side, wink.start) == ("wink", "left", 20)
+
+
+def test_what_a_session_is_told_keeps_its_times_from_then_on() -> None:
+    session = make_language_model().start_session("he winks", seed=4)
+    codes = [next(session) for _ in range(20)]
+    session.say("nods at 1 s for 2 s, then she winks at 12 s")
+    codes += [next(session) for _ in range(15)]
+    lines = [x for x in parse_lines(session.score) if x.start >= 4]
+    first = [x for x in lines if x.start < 4 + 15]
+    assert (min(x.start for x in first), max(x.stop for x in first)) == (4 + 5, 4 + 15)
+    assert min(x.start for x in lines if x not in first) == 4 + 60
+    codes += [next(session) for _ in range(400)]
+    assert len(codes) == session.frame
+
+
+def test_a_time_beyond_the_longest_motion_is_refused_and_the_face_goes_on() -> None:
+    session = make_language_model().start_session("he winks", seed=4)
+    next(session)
+    with pytest.raises(ValueError, match="120 s"):
+        session.say("nods at 500 s")
+    next(session)

@@ -28,7 +28,7 @@ from mien.llm.plan import (
 )
 from mien.llm.prefix import Prompt
 from mien.llm.sampling import Chooser, Sampling
-from mien.llm.times import Clause, place_lines
+from mien.llm.times import place_lines
 from mien.llm.vocabulary import MAX_TICKS, Vocabulary
 
 WINDOW = MAX_TICKS * FRAMES_PER_TICK  # frames that one context holds
@@ -136,6 +136,16 @@ class Planner:
         if ticks is None:
             ticks = max(MIN_TICKS, _end(lines) + _TAIL_TICKS)
         return min(ticks, grammar.ticks or 1), lines
+
+    def plan_whole(self, prompt: Prompt, part: int = 0) -> Planning:
+        """Plan for as long as the prompt needs: each clause by itself, where its time says."""
+        if not prompt.clauses:
+            return (yield from self.plan(prompt, None, part))
+        placed: tuple[Line, ...] = ()
+        for number, (clause, own) in enumerate(prompt.clauses):
+            _, lines = yield from self.plan(own, None, part + number)
+            placed += place_lines(lines, clause, _end(placed))
+        return max(MIN_TICKS, _end(placed) + _TAIL_TICKS), placed
 
     def _unbarred(self, ids: Tensor, prompt: Prompt, line: int) -> Tensor:
         """Leave out the entries that the prompt forbids."""
@@ -265,8 +275,6 @@ class Composer:
         seconds: Duration; None lets the model choose.
         seed: Of every choice.
         sampling: How freely to choose.
-        clauses: Parts of the prompt with stated times, each with its own; none where it states
-            no time.
         lines: The plan, filled when the first code comes.
         num_frames: Length of the motion, known with the plan.
     """
@@ -277,7 +285,6 @@ class Composer:
     seconds: float | None
     seed: int
     sampling: Sampling = field(default_factory=Sampling)
-    clauses: tuple[tuple[Clause, Prompt], ...] = ()
     lines: tuple[Line, ...] = ()
     num_frames: int = 0
 
@@ -303,31 +310,21 @@ class Composer:
     def plan(self) -> Steps:
         """Fill `lines` and `num_frames`."""
         planner = Planner(self.decoder, self.vocabulary, self.sampling, self.seed)
-        if self.clauses:
-            yield from self._plan_clauses(planner)
-            return
         if self.seconds is None:
-            ticks, self.lines = yield from planner.plan(self.prompt, None)
+            ticks, self.lines = yield from planner.plan_whole(self.prompt)
             self.num_frames = ticks * FRAMES_PER_TICK
             return
         self.num_frames = _frames(self.seconds)
         total = ticks_of(self.num_frames / FPS)
+        if self.prompt.clauses:
+            _, lines = yield from planner.plan_whole(self.prompt)
+            self.lines = clip_lines(lines, total)
+            return
         parts = math.ceil(total / SEGMENT_TICKS)
         for part in range(parts):
             start, stop = total * part // parts, total * (part + 1) // parts
             lines = yield from planner.plan_part(self.prompt, stop - start, part)
             self.lines += shift_lines(lines, start)
-
-    def _plan_clauses(self, planner: Planner) -> Steps:
-        """Plan each clause by itself, then put it where its time says."""
-        for part, (clause, prompt) in enumerate(self.clauses):
-            _, lines = yield from planner.plan(prompt, None, part)
-            self.lines += place_lines(lines, clause, _end(self.lines))
-        if self.seconds is None:
-            self.num_frames = max(MIN_TICKS, _end(self.lines) + _TAIL_TICKS) * FRAMES_PER_TICK
-        else:
-            self.num_frames = _frames(self.seconds)
-        self.lines = clip_lines(self.lines, ticks_of(self.num_frames / FPS))
 
 
 def _end(lines: Sequence[Line]) -> int:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
-from jaxtyping import Int
+from jaxtyping import Float, Int
 from safetensors.torch import load_file
 from torch import Tensor
 
@@ -33,7 +33,7 @@ from mien.llm.sampling import Sampling
 from mien.llm.session import IDLE, MotionSession
 from mien.llm.storage import Direction, load_decoders, read_card, shipped_folder
 from mien.llm.text_codec import TextCodec
-from mien.llm.times import Clause, check_times, timed_clauses
+from mien.llm.times import check_times, timed_clauses
 from mien.llm.vocabulary import Vocabulary
 from mien.llm.word_encoder import WordEncoder
 
@@ -195,10 +195,10 @@ class MotionLanguageModel:
         sampling = Sampling(temperature, top_p, guidance=guidance)
         durations = _per_text(seconds, len(texts))
         decoder = self._decoders["text_to_motion"].fork()
-        asked = zip(self._read_timed(texts), durations, strict=True)
+        asked = zip(self.read_prompts(texts), durations, strict=True)
         composers = [
-            Composer(decoder, self.vocabulary, prompt, duration, seed + i, sampling, clauses)
-            for i, ((prompt, clauses), duration) in enumerate(asked)
+            Composer(decoder, self.vocabulary, prompt, duration, seed + i, sampling)
+            for i, (prompt, duration) in enumerate(asked)
         ]
         if takes == 1:
             jobs = [composer.run() for composer in composers]
@@ -234,9 +234,9 @@ class MotionLanguageModel:
         """Generate a motion code by code; see `generate_motion`, which gives the same codes."""
         sampling = Sampling(temperature, top_p, guidance=guidance)
         (duration,) = _per_text(seconds, 1)
-        ((prompt, clauses),) = self._read_timed([text])
         decoder = self._decoders["text_to_motion"].fork()
-        composer = Composer(decoder, self.vocabulary, prompt, duration, seed, sampling, clauses)
+        prompt = self._read_prompt(text)
+        composer = Composer(decoder, self.vocabulary, prompt, duration, seed, sampling)
         return MotionStream(composer)
 
     def start_session(
@@ -324,29 +324,24 @@ class MotionLanguageModel:
 
     @torch.inference_mode()
     def read_prompts(self, texts: Sequence[str]) -> list[Prompt]:
-        """Make prompts of texts.
+        """Make prompts of texts, with the times that they state and what they forbid.
 
         Raises:
-            ValueError: If one has no words or more than 128.
+            ValueError: If one has no words or more than 128, or states a time above 120 s.
         """
-        read = (self._prefix.read(words) for words in self.encoder.encode(texts))
-        entries = self.vocabulary.entries
-        return [
-            replace(prompt, barred=barred_entries(text, entries))
-            for text, prompt in zip(texts, read, strict=True)
-        ]
-
-    def _read_timed(
-        self, texts: Sequence[str]
-    ) -> list[tuple[Prompt, tuple[tuple[Clause, Prompt], ...]]]:
-        """Each text as a prompt, and its clauses where it states times."""
         clauses = [timed_clauses(text) for text in texts]
         check_times(itertools.chain(*clauses), MAX_SECONDS)
         parts = [clause.text for found in clauses for clause in found]
-        read = iter(self.read_prompts([*texts, *parts]))
+        vectors = self.encoder.encode([*texts, *parts])
+        read = map(self._read, [*texts, *parts], vectors)
         prompts = [next(read) for _ in texts]
-        timed = (tuple((clause, next(read)) for clause in found) for found in clauses)
-        return list(zip(prompts, timed, strict=True))
+        timed = [tuple((clause, next(read)) for clause in found) for found in clauses]
+        return [replace(x, clauses=own) for x, own in zip(prompts, timed, strict=True)]
+
+    def _read(self, text: str, words: Float[Tensor, "w f"]) -> Prompt:
+        """A prompt of a text without its times."""
+        barred = barred_entries(text, self.vocabulary.entries)
+        return replace(self._prefix.read(words), barred=barred)
 
     def _read_prompt(self, text: str) -> Prompt:
         return self.read_prompts([text])[0]

@@ -6,6 +6,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from mien.llm.times import Clause
+
 
 @dataclass(frozen=True, eq=False)
 class Prompt:
@@ -17,11 +19,14 @@ class Prompt:
             answers, as the sentence reader sees it; None where there is no such reader.
         barred: Entries that the prompt forbids, for its first action and for those behind it;
             empty where it forbids nothing.
+        clauses: Its parts with stated times, each as a prompt of its own; empty where it states
+            no time.
     """
 
     words: Float[Tensor, "w d"]
     names: Float[Tensor, " e"] | None = None
     barred: tuple[Bool[Tensor, " e"], ...] = ()
+    clauses: tuple[tuple[Clause, "Prompt"], ...] = ()
 
     def bars(self, line: int) -> Bool[Tensor, " e"] | None:
         """Entries that an action must not be, by its number."""

@@ -73,7 +73,7 @@ class MotionSession:
 
         It does so earlier where a plan ends before. The last frames stay as context. What shows
         is over 0.4 s later, what was still to come is dropped. Of several texts before a clock
-        the last counts.
+        the last counts. Times that the text states count from when it takes over.
 
         Raises:
             ValueError: If the text has no words or too many; the face goes on as before.
@@ -132,8 +132,8 @@ class MotionSession:
             if self._idle_prompt is None:
                 self._idle_prompt = self._read(self._idle)
             self._prompt = self._idle_prompt
-        ticks, lines = yield from self._planner.plan(self._prompt, None, self._part)
+        ticks, lines = yield from self._planner.plan_whole(self._prompt, self._part)
         self._lines += shift_lines(lines, self._frame // FRAMES_PER_TICK)
         self._planned += ticks * FRAMES_PER_TICK
-        self._part += 1
+        self._part += max(1, len(self._prompt.clauses))
         self._is_new = False
