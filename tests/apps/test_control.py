@@ -43,6 +43,7 @@ def test_a_jump_behind_a_new_prompt_is_seen() -> None:
     found = control.measure_take_overs(lambda text: face, ("a", "b"))  # type: ignore[arg-type,return-value]
     assert found.turns == 3 and face.told == ["b", "a", "b"]
     assert found.step_mm == pytest.approx(5 * found.usual_mm, rel=1e-3)
+    assert found.alone_mm == pytest.approx(found.usual_mm, rel=1e-3)
 
 
 def test_a_face_that_drifts_grows_minute_by_minute() -> None:

@@ -3,6 +3,7 @@
 import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -70,11 +71,13 @@ class TakeOver:
 
     Attributes:
         step_mm: Largest mean step of the points between frames in the second behind it.
+        alone_mm: The same where the prompts begin with a face at rest.
         usual_mm: The 99th percentile of the same where nothing was said for a second.
         turns: How many there were.
     """
 
     step_mm: float
+    alone_mm: float
     usual_mm: float
     turns: int
 
@@ -124,7 +127,10 @@ def measure_edits(
 def measure_take_overs(
     say: Callable[[str], FaceSession] = pipeline.session, turns: Sequence[str] = TURNS
 ) -> TakeOver:
-    """Let prompts take over from each other in the middle of what they do, every 1.6 s."""
+    """Let prompts take over from each other in the middle of what they do, every 1.6 s.
+
+    Each prompt also begins alone, with what it does and how fast as with the others.
+    """
     face, every = say(turns[0]), 40
     frames: list[Motion] = []
     for turn in (*turns[1:], *turns):
@@ -138,6 +144,7 @@ def measure_take_overs(
         behind[at : at + int(FPS)] = True
     return TakeOver(
         float(max(steps[at : at + int(FPS)].max() for at in told)),
+        float(max(_steps_mm(_points_mm(list(islice(say(turn), every)))).max() for turn in turns)),
         float(np.percentile(steps[~behind], 99)),
         len(told),
     )

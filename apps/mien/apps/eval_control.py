@@ -69,7 +69,8 @@ class EvaluateControl:
                 "a prompt takes over: largest step of the points in the second behind it",
                 f"{over.turns} turns",
                 f"{over.step_mm:.2f} mm",
-                f"99th percentile elsewhere {over.usual_mm:.2f} mm",
+                f"begun at rest {over.alone_mm:.2f} mm, 99th percentile elsewhere "
+                f"{over.usual_mm:.2f} mm",
             ),
             *(
                 (f"a long stream: {name}", f"{drift.seconds:.0f} s", *_ends(values, unit))
