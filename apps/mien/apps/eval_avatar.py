@@ -1,6 +1,5 @@
 """`mien eval avatar`: how well avatars made from photos show people, and how fast."""
 
-import json
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ import tyro
 from mien.apps.portraits import check_portraits, held_out_expressions, open_people
 from mien.apps.progress import say, track
 from mien.apps.refusal import refusing
+from mien.apps.reporting import write_report
 from mien.apps.request import check_seed
 from mien.apps.train import check_folder
 
@@ -83,9 +83,7 @@ class EvaluateAvatar:
         text = report.as_markdown()
         print(text)
         with refusing(kinds=(OSError,)):
-            (self.out / "avatar.md").write_text(text, encoding="utf-8")
-            written = json.dumps(report.as_json(), indent=1)
-            (self.out / "avatar.json").write_text(written + "\n", encoding="utf-8")
+            write_report(self.out, "avatar", text.rstrip(), report.as_json())
         say(f"wrote {self.out}/avatar.md and avatar.json")
 
     def report(self) -> "AvatarReport":

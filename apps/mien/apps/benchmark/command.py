@@ -1,6 +1,5 @@
 """`mien eval full`: every figure of the field, with floors, ceilings, twins and intervals."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,6 +9,7 @@ import tyro
 from mien.apps.cli import run_alone
 from mien.apps.progress import say
 from mien.apps.refusal import refusing
+from mien.apps.reporting import write_report
 from mien.apps.request import check_seed
 from mien.apps.train import check_corpus, check_folder
 
@@ -121,11 +121,10 @@ class EvaluateFull:
                 judge=judge,
                 say=say,
             )
-        print(report.as_markdown())
+        text = report.as_markdown()
+        print(text)
         with refusing(kinds=(OSError,)):
-            (self.out / "full.md").write_text(report.as_markdown(), encoding="utf-8")
-            text = json.dumps(report.as_json(), indent=1, ensure_ascii=False)
-            (self.out / "full.json").write_text(text + "\n", encoding="utf-8")
+            write_report(self.out, "full", text.rstrip(), report.as_json())
         say(f"wrote {self.out}/full.md and full.json")
 
     def _twins(self) -> list[tuple[str, Path, Path | None]]:
