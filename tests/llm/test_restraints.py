@@ -32,6 +32,8 @@ def _barred(text: str, line: int = 0) -> set[str]:
         ("the head doesn't move, eyes down", "lower-head nod", "look-down"),
         ("look down but hold the head high", "lower-head bow", "look-down raise-head"),
         ("pleased, but don't smile", "smile happy", "nod raise-brows"),
+        ("proud, without so much as a smile", "smile happy", "proud"),
+        ("nothing moves but the eyes: left", "turn-left smile", "look-left"),
         ("startled; the eyes stay open", "close-eyes sleepy", "widen-eyes"),
         ("frown, leave the mouth out of it", "frown pout", "lower-brows"),
     ],

@@ -71,7 +71,8 @@ _DEEDS: Mapping[str, Units] = {  # by words, as patterns
 
 # Forms are written in words; what stands in braces is one of these.
 _SLOTS: Mapping[str, str] = {
-    "not": "(?:without|w/o|do not|don['’]?t|does not|doesn['’]?t|never)(?: (?:even|ever|any))?",
+    "not": "(?:without|w/o|do not|don['’]?t|does not|doesn['’]?t|never)"
+    "(?: (?:even|ever|any|a|so much as a))?",
     "the": "(?:the|your|her|his|their|my|our|its|any|both|either)",
     "part": f"(?:(?:whole|left|right|upper|lower) )?(?P<part>{'|'.join(_NOUNS.values())})",
     "move": "(?:mov|us|involv|chang|turn|tilt|rais|lower|lift|narrow|widen|clench)(?:e|es|ing)?",
@@ -99,7 +100,7 @@ _FORBIDDING = (
     "(?:not|n['’]?t|never)(?: quite| really)? reach(?:es|ing)? {the} (?P<part>eyes)",
 )
 _ALLOWING = (
-    "(?:only|just|nothing but) {the} {part}",
+    "(?:only|just|nothing(?: moves)? but) {the} {part}",
     "(?:{the} )?{part} (?:only|alone)(?! (?:just|for|a|half))",
 )
 _NOT_DOING = "(?:{not}|no) (?P<deed>{deeds})"
@@ -129,7 +130,7 @@ def restraints(text: str) -> tuple[Restraint, ...]:
 
     Example:
         >>> [dict(each.tracks) for each in restraints("a laugh, no teeth")]
-        [{'jawOpen': 0.1, 'mouthUpperUp': 0.25, 'mouthLowerDown': 0.25}]
+        [{'jawOpen': 0.2, 'mouthUpperUp': 0.25, 'mouthLowerDown': 0.25}]
         >>> restraints("a laugh, then a frown")
         ()
     """
