@@ -17,6 +17,7 @@ from accelerate.utils import set_seed
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from mien.acceleration import begin_accelerator
 from mien.avatar.avatar import Avatar
 from mien.avatar.driving import Driven
 from mien.avatar.learned import Decoded, LearnedHead, make_unet
@@ -139,7 +140,7 @@ def fit(
             start is of another size, or several processes run.
     """
     set_seed(config.seed)
-    accelerator = Accelerator(cpu=config.cpu)
+    accelerator = begin_accelerator(cpu=config.cpu)
     if accelerator.num_processes > 1:
         raise ValueError(f"Avatars are fitted by one process, got {accelerator.num_processes}.")
     lessons = _prepare_lessons(starts, pictures)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from mien.acceleration import Precision
 from mien.avatar.avatar import Avatar
 from mien.avatar.driving import Driven
 from mien.avatar.encoder import EncoderSize, PhotoEncoder, Sink
@@ -20,9 +21,7 @@ from mien.avatar.static_maps import StaticMaps
 from mien.avatar.unet import UNet
 from mien.avatar.uv_layout import UVLayout
 
-__all__ = ["GivenMaps", "Learner", "Precision", "mean_start"]
-
-Precision = Literal["fp32", "bf16"]
+__all__ = ["GivenMaps", "Learner", "mean_start"]
 
 
 class GivenMaps(StaticMaps):

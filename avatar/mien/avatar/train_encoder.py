@@ -20,10 +20,11 @@ from jaxtyping import Float
 from torch import Tensor
 from tqdm import tqdm
 
+from mien.acceleration import Precision, begin_accelerator
 from mien.avatar.encoder import EncoderSize
 from mien.avatar.encoder_file import save_encoder
 from mien.avatar.encoder_size import small as small_encoder
-from mien.avatar.learner import Learner, Precision
+from mien.avatar.learner import Learner
 from mien.avatar.lesson_losses import LEAST_WINDOW, judge
 from mien.avatar.lessons import DataKind, Lesson, Lessons
 from mien.avatar.losses import LossWeights, shape_terms, weighted
@@ -141,7 +142,7 @@ def train_encoder(
         ValueError: If several processes run, or the people do not suit the configuration.
     """
     set_seed(config.seed)
-    accelerator = Accelerator(cpu=config.cpu)
+    accelerator = begin_accelerator(cpu=config.cpu)
     if accelerator.num_processes > 1:
         raise ValueError(f"Encoders are trained by one process, got {accelerator.num_processes}.")
     lessons = Lessons(

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from mien.llm.decoder import Decoder
 from mien.llm.grammar import PlanGrammar
+from mien.llm.orders import insist
 from mien.llm.plan import (
     FPS,
     FRAMES_PER_CLOCK,
@@ -39,6 +40,7 @@ MIN_TICKS = 10  # 2 s: the shortest motion that the model may choose by itself
 _PLAN, _MOTION = 0, 1  # whose choice, as the first number of its place
 _LINE_TOKENS = 5
 _LEAST_NAME = -2.0  # less likely names are held against an entry no further
+_ACTION_TICKS = 7  # room for one of several named things
 _LATER_NAMES = 1 / 6  # what names weigh in later lines beside the first: words tell the order
 
 
@@ -118,6 +120,8 @@ class Planner:
                 logits = self.decoder.logits(hidden[0], ids)
                 if grammar.opens_line:
                     logits = self._with_names(logits, ids, prompt, grammar.lines)
+                    missing = self._missing(prompt, grammar.lines)
+                    logits = insist(logits, ids.tolist(), missing, grammar.close)
                 pick = chooser.choose(
                     logits,
                     ids - vocabulary.num_text,
@@ -128,7 +132,7 @@ class Planner:
             is_own_duration = ticks is None and not tokens
             tokens.append(int(ids[pick]))
             if is_own_duration:
-                tokens[0] = self._with_slack(tokens[0])
+                tokens[0] = self._with_slack(tokens[0], len(prompt.wanted))
             grammar.advance(tokens[-1])
             if not grammar.closed:
                 pending = torch.cat([pending, _embedded(self.decoder, tokens[-1:])])
@@ -154,6 +158,12 @@ class Planner:
             return ids
         return ids[~torch.isin(ids, self.vocabulary.entry_start + barred.nonzero()[:, 0])]
 
+    def _missing(self, prompt: Prompt, lines: Sequence[Line]) -> list[int]:
+        """Ids of the entries that the prompt names and the plan lacks, in their order."""
+        planned = {self.vocabulary.entry(line.entry) for line in lines}
+        ids = [self.vocabulary.entry_start + entry for entry in prompt.wanted]
+        return [token for token in ids if token not in planned]
+
     def _with_names(
         self, logits: Tensor, ids: Tensor, prompt: Prompt, lines: Sequence[Line]
     ) -> Tensor:
@@ -178,13 +188,13 @@ class Planner:
         weight = self.sampling.naming * (_LATER_NAMES if lines else 1.0)
         return logits + weight * moved
 
-    def _with_slack(self, token: int) -> int:
+    def _with_slack(self, token: int, wanted: int) -> int:
         """A little longer than the duration that comes first, so that no action lacks room.
 
         What is not needed is cut off behind the last action.
         """
-        ticks = self.vocabulary.time_tick(token)
-        return self.vocabulary.time(min(ticks + _SLACK_TICKS, MAX_TICKS))
+        ticks = max(self.vocabulary.time_tick(token) + _SLACK_TICKS, wanted * _ACTION_TICKS)
+        return self.vocabulary.time(min(ticks, MAX_TICKS))
 
     def _temperature(self, token: int) -> float:
         """How freely to choose among tokens of one's kind."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Int
 from safetensors.torch import load_file
 from torch import Tensor
 
@@ -16,6 +16,7 @@ from mien.llm.critic import Critic, keep_best
 from mien.llm.decoder import Decoder
 from mien.llm.drive import run_all, stream_steps
 from mien.llm.editing import Edit, Editor, Misfit, frames_between
+from mien.llm.orders import named_entries, spoken_parts
 from mien.llm.plan import (
     FPS,
     FRAMES_PER_TICK,
@@ -331,17 +332,28 @@ class MotionLanguageModel:
         """
         clauses = [timed_clauses(text) for text in texts]
         check_times(itertools.chain(*clauses), MAX_SECONDS)
-        parts = [clause.text for found in clauses for clause in found]
-        vectors = self.encoder.encode([*texts, *parts])
-        read = map(self._read, [*texts, *parts], vectors)
+        read = iter(self._read([*texts, *(x.text for found in clauses for x in found)]))
         prompts = [next(read) for _ in texts]
-        timed = [tuple((clause, next(read)) for clause in found) for found in clauses]
-        return [replace(x, clauses=own) for x, own in zip(prompts, timed, strict=True)]
+        return [
+            replace(prompt, clauses=tuple((clause, next(read)) for clause in found))
+            for prompt, found in zip(prompts, clauses, strict=True)
+        ]
 
-    def _read(self, text: str, words: Float[Tensor, "w f"]) -> Prompt:
-        """A prompt of a text without its times."""
-        barred = barred_entries(text, self.vocabulary.entries)
-        return replace(self._prefix.read(words), barred=barred)
+    def _read(self, texts: Sequence[str]) -> list[Prompt]:
+        """Prompts of texts without their times, with what they forbid and what they name."""
+        entries = self.vocabulary.entries
+        parts = [spoken_parts(text) if self._prefix.sentence else () for text in texts]
+        vectors = iter(self.encoder.encode([*texts, *itertools.chain(*parts)]))
+        prompts = [self._prefix.read(next(vectors)) for _ in texts]
+        out = []
+        for text, prompt, spoken in zip(texts, prompts, parts, strict=True):
+            barred = barred_entries(text, entries)
+            wanted: tuple[int, ...] = ()
+            if spoken and prompt.names is not None:
+                names = self._prefix.name([next(vectors) for _ in spoken])
+                wanted = named_entries(spoken, names, prompt.names, barred[-1] if barred else None)
+            out.append(replace(prompt, barred=barred, wanted=wanted))
+        return out
 
     def _read_prompt(self, text: str) -> Prompt:
         return self.read_prompts([text])[0]

@@ -1,5 +1,6 @@
 """The word prefix: one soft vector a word, in front of the sequence."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -21,12 +22,15 @@ class Prompt:
             empty where it forbids nothing.
         clauses: Its parts with stated times, each as a prompt of its own; empty where it states
             no time.
+        wanted: Entries that it names in so many words, one part after the other; none where
+            fewer than two.
     """
 
     words: Float[Tensor, "w d"]
     names: Float[Tensor, " e"] | None = None
     barred: tuple[Bool[Tensor, " e"], ...] = ()
     clauses: tuple[tuple[Clause, "Prompt"], ...] = ()
+    wanted: tuple[int, ...] = ()
 
     def bars(self, line: int) -> Bool[Tensor, " e"] | None:
         """Entries that an action must not be, by its number."""
@@ -174,6 +178,13 @@ class WordPrefix(WordProjection):
         sentence = self.sentence(words, counts)
         names = self.sentence.scores(sentence)[0].log_softmax(dim=-1)
         return Prompt(self._with_sentences(out, sentence, counts), names)
+
+    def name(self, texts: Sequence[Float[Tensor, "w f"]]) -> Float[Tensor, "t e"]:
+        """The logarithm of the share of each text that each entry answers, by its word vectors."""
+        if self.sentence is None:
+            raise ValueError("Names need a prefix that reads sentences.")
+        counts = torch.tensor([len(words) for words in texts], device=texts[0].device)
+        return self.sentence.scores(self.sentence(torch.cat(list(texts)), counts)).log_softmax(-1)
 
     def _with_sentences(
         self, out: Float[Tensor, "n d"], sentences: Float[Tensor, "b d"], counts: Int[Tensor, " b"]

@@ -14,13 +14,13 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from mien.acceleration import Precision, begin_accelerator
 from mien.llm.mixture import Mixture
 from mien.llm.naming import Naming, NamingMixture
 from mien.llm.network import PrefixedModel
 
 Learner = PrefixedModel | Naming
 Draws = Mixture | NamingMixture
-Precision = Literal["fp32", "bf16"]
 Rule = Literal["muon", "adamw"]
 
 
@@ -108,9 +108,7 @@ def train_stage(
     Returns:
         The loss of every step since the beginning of the stage.
     """
-    from accelerate import Accelerator
-
-    accelerator = Accelerator(mixed_precision="no" if precision == "fp32" else precision)
+    accelerator = begin_accelerator(precision)
     prepared, *optimizers = accelerator.prepare(model, *_optimizers(model, schedule))
     losses = _load_checkpoint(accelerator.unwrap_model(prepared), optimizers, folder)
     prepared.train()

@@ -10,6 +10,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from mien.acceleration import Precision
 from mien.data_synth.lexicon import Lexicon
 from mien.llm.adapters import attach_adapter, save_adapter
 from mien.llm.base import append_rows, built_in_base, load_base
@@ -35,7 +36,6 @@ from mien.llm.sequences import SequenceWriter, Task
 from mien.llm.stage import (
     Draws,
     Learner,
-    Precision,
     Progress,
     Schedule,
     load_trainable,

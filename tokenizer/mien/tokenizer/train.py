@@ -15,6 +15,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from mien.acceleration import begin_accelerator
 from mien.arkit import motion_from_curves
 from mien.checkpoints import resume, save_checkpoint
 from mien.motion import Motion
@@ -237,7 +238,7 @@ def _optimize(
     config: TrainTokenizerConfig, clips: Sequence[Curves], space: FaceSpace | None
 ) -> MotionTokenizer:
     set_seed(config.seed)
-    accelerator = Accelerator(cpu=config.cpu)
+    accelerator = begin_accelerator(cpu=config.cpu)
     tokenizer = _new_tokenizer(config, space)
     tokenizer.space = tokenizer.space.to(accelerator.device)
     tokenizer.to(accelerator.device)
