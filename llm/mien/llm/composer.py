@@ -15,7 +15,7 @@ from torch import Tensor
 
 from mien.llm.decoder import Decoder
 from mien.llm.grammar import PlanGrammar
-from mien.llm.orders import insist
+from mien.llm.orders import insist, put_in_row
 from mien.llm.plan import (
     FPS,
     FRAMES_PER_CLOCK,
@@ -132,14 +132,15 @@ class Planner:
             is_own_duration = ticks is None and not tokens
             tokens.append(int(ids[pick]))
             if is_own_duration:
-                tokens[0] = self._with_slack(tokens[0], len(prompt.wanted))
+                tokens[0] = self._with_slack(tokens[0], len(prompt.orders))
             grammar.advance(tokens[-1])
             if not grammar.closed:
                 pending = torch.cat([pending, _embedded(self.decoder, tokens[-1:])])
-        lines = tuple(grammar.lines)
+        row = [(vocabulary.entries[order.entry], order.follows) for order in prompt.orders]
+        lines = put_in_row(grammar.lines, row)
         if ticks is None:
             ticks = max(MIN_TICKS, _end(lines) + _TAIL_TICKS)
-        return min(ticks, grammar.ticks or 1), lines
+        return min(ticks, max(grammar.ticks or 1, _end(lines))), lines
 
     def plan_whole(self, prompt: Prompt, part: int = 0) -> Planning:
         """Plan for as long as the prompt needs: each clause by itself, where its time says."""
@@ -161,7 +162,7 @@ class Planner:
     def _missing(self, prompt: Prompt, lines: Sequence[Line]) -> list[int]:
         """Ids of the entries that the prompt names and the plan lacks, in their order."""
         planned = {self.vocabulary.entry(line.entry) for line in lines}
-        ids = [self.vocabulary.entry_start + entry for entry in prompt.wanted]
+        ids = [self.vocabulary.entry_start + order.entry for order in prompt.orders]
         return [token for token in ids if token not in planned]
 
     def _with_names(

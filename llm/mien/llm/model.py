@@ -16,7 +16,7 @@ from mien.llm.critic import Critic, keep_best
 from mien.llm.decoder import Decoder
 from mien.llm.drive import run_all, stream_steps
 from mien.llm.editing import Edit, Editor, Misfit, frames_between
-from mien.llm.orders import named_entries, spoken_parts
+from mien.llm.orders import Order, named_orders, spoken_parts
 from mien.llm.plan import (
     FPS,
     FRAMES_PER_TICK,
@@ -343,16 +343,17 @@ class MotionLanguageModel:
         """Prompts of texts without their times, with what they forbid and what they name."""
         entries = self.vocabulary.entries
         parts = [spoken_parts(text) if self._prefix.sentence else () for text in texts]
-        vectors = iter(self.encoder.encode([*texts, *itertools.chain(*parts)]))
+        spoken_texts = [part.text for part in itertools.chain(*parts)]
+        vectors = iter(self.encoder.encode([*texts, *spoken_texts]))
         prompts = [self._prefix.read(next(vectors)) for _ in texts]
         out = []
         for text, prompt, spoken in zip(texts, prompts, parts, strict=True):
             barred = barred_entries(text, entries)
-            wanted: tuple[int, ...] = ()
+            orders: tuple[Order, ...] = ()
             if spoken and prompt.names is not None:
                 names = self._prefix.name([next(vectors) for _ in spoken])
-                wanted = named_entries(spoken, names, prompt.names, barred[-1] if barred else None)
-            out.append(replace(prompt, barred=barred, wanted=wanted))
+                orders = named_orders(spoken, names, prompt.names, barred[-1] if barred else None)
+            out.append(replace(prompt, barred=barred, orders=orders))
         return out
 
     def _read_prompt(self, text: str) -> Prompt:

@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from mien.llm.orders import Order
 from mien.llm.times import Clause
 
 
@@ -22,15 +23,14 @@ class Prompt:
             empty where it forbids nothing.
         clauses: Its parts with stated times, each as a prompt of its own; empty where it states
             no time.
-        wanted: Entries that it names in so many words, one part after the other; none where
-            fewer than two.
+        orders: Entries that it names in so many words; none where fewer than two.
     """
 
     words: Float[Tensor, "w d"]
     names: Float[Tensor, " e"] | None = None
     barred: tuple[Bool[Tensor, " e"], ...] = ()
     clauses: tuple[tuple[Clause, "Prompt"], ...] = ()
-    wanted: tuple[int, ...] = ()
+    orders: tuple[Order, ...] = ()
 
     def bars(self, line: int) -> Bool[Tensor, " e"] | None:
         """Entries that an action must not be, by its number."""
