@@ -69,7 +69,8 @@ def spoken_parts(text: str) -> tuple[Part, ...]:
         >>> spoken_parts("a smile")
         ()
     """
-    parts, at, joint = [], 0, ""
+    parts: list[Part] = []
+    at, joint = 0, ""
     for match in (*_JOINT.finditer(text), None):
         words = text[at : match.start()] if match else text[at:]
         if any(c.isalpha() for c in words):
