@@ -1,0 +1,39 @@
+"""Prompts that ask for several things, from text to plan to what performers make of it."""
+
+from pathlib import Path
+
+import numpy as np
+
+from mien.apps.trials import Prompt, read_prompts
+from mien.data_synth.clip import FPS
+from mien.data_synth.observations import observe_all
+from mien.data_synth.performer import perform
+from mien.data_synth.score import parse_score
+from mien.llm import MotionLanguageModel
+from mien.llm.composer import Composer
+from mien.llm.drive import run_all
+from mien.llm.plan import format_lines
+
+FILE = Path(__file__).parents[1] / "prompts" / "several_things.toml"
+SEEDS = (77,)
+
+
+def share_seen(prompt: Prompt, score: str, seconds: float) -> float:
+    """Of performances of a score, in how many all that the prompt asks for is seen."""
+    acted = [np.asarray(perform(parse_score(score, seconds=seconds), s, FPS)) for s in SEEDS]
+    return float(np.mean([observe_all(prompt.see, x, FPS, prompt.ordered)[0] for x in acted]))
+
+
+def test_the_shipped_model_plans_most_of_what_is_asked_for() -> None:
+    model = MotionLanguageModel.load()
+    prompts = read_prompts(FILE)
+    assert len(prompts) == 120 and sum(prompt.ordered for prompt in prompts) > 50
+    decoder = model._decoders["text_to_motion"].fork()
+    read = model.read_prompts([prompt.text for prompt in prompts])
+    composers = [Composer(decoder, model.vocabulary, x, None, i) for i, x in enumerate(read)]
+    run_all(decoder, [composer.plan() for composer in composers], 32)
+    seen = [
+        share_seen(prompt, format_lines(composer.lines), composer.num_frames / FPS)
+        for prompt, composer in zip(prompts, composers, strict=True)
+    ]
+    assert np.mean(seen) > 0.75
