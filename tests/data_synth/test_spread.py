@@ -14,12 +14,12 @@ import pytest
 
 from mien.data_synth.spread import in_processes, on_ray, spread
 
-CHILD = """
+CHILD = r"""
 import os, sys, time
 from mien.data_synth.spread import in_processes
 
 def job(item):
-    print(os.getpid(), flush=True)
+    os.write(1, f"{os.getpid()}\n".encode())  # whole lines, whoever else writes
     time.sleep(60)
 
 for _ in in_processes(job, [0, 1], 2):

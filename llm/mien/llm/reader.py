@@ -51,34 +51,35 @@ class Reader:
     def run(self, codes: Sequence[int]) -> Generator[Step, Tensor, tuple[tuple[Line, ...], str]]:
         """Read one motion; what does not fit is read window by window, with one caption.
 
-        A motion too short for any action is read as if its last frame were held.
+        A motion too short for any action is read as if its last frame were held. Something is
+        seen in each motion that is read at once: a caption without a plan would be made up.
 
         Returns:
             The lines of the plan, in ticks of the whole motion, and the caption.
         """
         if len(codes) < BRIEF:
             held = list(codes) + list(codes[-1:]) * (HELD - len(codes))
-            lines = yield from self._read_plan(held, is_held=True)
+            lines = yield from self._read_plan(held, 1, is_held=True)
             caption = yield from self._read_caption(lines)
             return pull_lines(lines, ticks_of(len(codes) / FPS)), caption
         pieces = split_frames(len(codes))
         if len(pieces) == 1:
-            lines = yield from self._read_plan(codes)
+            lines = yield from self._read_plan(codes, 1)
             return lines, (yield from self._read_caption(lines))
         found: tuple[Line, ...] = ()
         for start, stop in pieces:
-            lines = yield from self._read_plan(codes[start:stop])
+            lines = yield from self._read_plan(codes[start:stop], 0)
             found += shift_lines(lines, start // FRAMES_PER_TICK)
         merged = join_lines(found)
         caption = yield from self._caption_of(merged, ticks_of(len(codes) / FPS))
         return merged, caption
 
     def _read_plan(
-        self, codes: Sequence[int], is_held: bool = False
+        self, codes: Sequence[int], min_lines: int, is_held: bool = False
     ) -> Generator[Step, Tensor, tuple[Line, ...]]:
         vocabulary = self.vocabulary
         ticks = min(ticks_of(len(codes) / FPS), MAX_TICKS)
-        grammar = PlanGrammar(vocabulary, "caption", ticks, min_lines=0)
+        grammar = PlanGrammar(vocabulary, "caption", ticks, min_lines)
         given = SequenceWriter(vocabulary).describe_ids(self.codec.encode(self.instruction), codes)
         pending, is_fresh = [*given, vocabulary.control("plan")], True
         while not grammar.closed:
