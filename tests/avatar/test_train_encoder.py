@@ -11,8 +11,11 @@ import torch
 from tests.avatar.seen_pictures import PHOTO_SIDE, SIDE, seen_pictures
 
 from mien.avatar.avatar import Avatar
+from mien.avatar.course import Course
+from mien.avatar.encoder_config import EncoderConfig
 from mien.avatar.encoder_file import load_encoder
 from mien.avatar.encoder_size import tiny as tiny_encoder
+from mien.avatar.known_maps import KnownMaps, write_known_maps
 from mien.avatar.learned import DRIVING_CHANNELS, LearnedHead
 from mien.avatar.learner import GivenMaps, Learner, mean_start
 from mien.avatar.lesson_losses import cut, judge
@@ -24,7 +27,7 @@ from mien.avatar.perceptual import steerable_difference
 from mien.avatar.render import render_cameras
 from mien.avatar.sizes import tiny
 from mien.avatar.starts import start_from
-from mien.avatar.train_encoder import EncoderConfig, train_encoder
+from mien.avatar.train_encoder import train_encoder
 from mien.head import Head
 
 
@@ -144,6 +147,39 @@ def test_a_killed_run_goes_on_bit_for_bit(
     assert train_encoder(cut, people, start) == whole
 
 
+def test_maps_alone_are_learned_first(people: People, start: torch.Tensor, tmp_path: Path) -> None:
+    painted = [mean_start([Avatar.load(n)], tiny()) for n in ("child-dark", "adult-small")]
+    assert [person.name for person in people.everyone] == ["child-dark", "adult-small"]
+    write_known_maps(tmp_path / "maps.npy", iter(painted), 2, 32)
+    known = KnownMaps(tmp_path / "maps.npy", 2, 32)
+    taught = config(tmp_path / "a", steps=1, map_steps=40, map_people=2)
+    told: list[dict[str, float]] = []
+    losses = train_encoder(
+        taught, people, start, known, report=lambda _, terms: told.append(terms)
+    )
+    assert len(losses) == 41
+    assert set(told[0]) == {"position", "opacity", "color", "others", "norm"}
+    assert np.mean(losses[30:40]) < 0.7 * np.mean(losses[:4])
+    loaded = load_encoder(tmp_path / "a")
+    with torch.no_grad():
+        found = loaded.encoder(people.crops([0, 6], 32)[:, None]).attributes
+    colors = [maps[7:10].sigmoid().mean((1, 2)) for maps in (*found, *painted)]
+    assert float((colors[0] - colors[2]).abs().max()) < float((colors[1] - colors[2]).abs().max())
+    with pytest.raises(ValueError, match="40 steps are to compare maps, but none are known"):
+        train_encoder(taught, people, start)
+
+
+def test_rates_rise_and_fall_in_both_parts(people: People, tmp_path: Path) -> None:
+    taught = config(tmp_path, steps=20, map_steps=10, warmup=3)
+    course = Course(taught, people, Lessons(people), None)
+    pace = [course.pace(step) for step in range(course.steps)]
+    assert len(pace) == 30
+    for part in (pace[:10], pace[10:]):
+        assert part[0] == pytest.approx(1 / 3)
+        assert max(part) == part[2] > 0.85
+        assert part[-1] < 0.12
+
+
 def test_without_a_position_map_the_network_never_sees_the_head(
     people: People, start: torch.Tensor, tmp_path: Path
 ) -> None:
@@ -206,6 +242,7 @@ def test_without_sinks_the_kind_of_data_changes_nothing(
 def test_settings_that_make_no_sense_are_refused(tmp_path: Path) -> None:
     for changes, message in (
         ({"steps": 0}, "`steps` must be 1 or more, got 0"),
+        ({"map_steps": -1}, "`map_steps` must be 0 or more, got -1"),
         ({"window": 8}, "`window` must be 16 or more, got 8"),
         ({"unet_rate": 0.0}, "`unet_rate` must be above 0, got 0"),
     ):

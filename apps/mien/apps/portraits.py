@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from mien.apps.progress import say
 
 if TYPE_CHECKING:
+    from mien.avatar.known_maps import KnownMaps
     from mien.avatar.people_data import People
     from mien.avatar.sizes import DecoderSize
     from mien.data_synth.phrases import Split
@@ -52,6 +53,31 @@ def open_people(
         say(f"preparing {len(pictures):,} pictures of the split {split}")
         write_people(kept, pictures, side, key, head)
     return People(kept, size, head)
+
+
+def open_known_maps(folder: Path, people: "People") -> "KnownMaps":
+    """Open what the people of one split were painted as, painting them again at the first time.
+
+    Args:
+        folder: Of the portraits.
+        split: Which people.
+        people: The same, opened.
+
+    Raises:
+        ValueError: If another version painted them.
+    """
+    from mien.avatar.known_maps import KnownMaps, write_known_maps
+    from mien.data_synth.portrait_paintings import painted_maps
+    from mien.data_synth.portrait_shards import read_manifest
+
+    count, side = len(people), people.size.resolution
+    key = str(read_manifest(folder)["portraits_hash"])
+    path = people.folder / f"maps-{side}-{key[:16]}.npy"
+    if not path.is_file():
+        say(f"painting {count:,} people once more, for their maps")
+        maps = painted_maps(folder, [person.name for person in people.everyone], people.size)
+        write_known_maps(path, maps, count, side)
+    return KnownMaps(path, count, side)
 
 
 def held_out_expressions() -> tuple[str, ...]:

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
-from mien.apps.portraits import check_portraits, held_out_expressions, open_people
+from mien.apps.portraits import check_portraits, held_out_expressions, open_known_maps, open_people
 from mien.apps.progress import say
 from mien.apps.refusal import refusing
 from mien.apps.request import Device, check_device, check_seed
 from mien.apps.train import check_folder
 
 if TYPE_CHECKING:
-    from mien.avatar.train_encoder import EncoderConfig
+    from mien.avatar.encoder_config import EncoderConfig
 
 STARTS = ("adult", "adult-medium", "adult-dark", "child", "child-dark", "elder", "infant")
 
@@ -34,7 +34,9 @@ class TrainAvatar:
     size: Literal["full", "small", "tiny"] = "small"
     """Of the encoder and of the maps that it makes."""
     steps: int = 2000
-    """Optimizer steps."""
+    """Optimizer steps that draw."""
+    map_steps: int = 0
+    """Steps before these that only compare maps with what people were painted as."""
     people: int = 4
     """People a step."""
     views: int = 2
@@ -76,33 +78,35 @@ class TrainAvatar:
         with one_thread():
             with refusing():
                 people = open_people(self.data, "train", config.decoder, config.size.photo_side)
+                known = open_known_maps(self.data, people) if self.map_steps else None
             start = mean_start([Avatar.load(name) for name in STARTS], config.decoder)
             begun = time.perf_counter()
 
             def report(step: int, terms: dict[str, float]) -> None:
                 told = ", ".join(f"{name} {value:.4f}" for name, value in terms.items())
                 spent = time.perf_counter() - begun
-                say(f"{step}/{config.steps}: {told}; {spent:.0f} s")
+                say(f"{step}/{config.map_steps + config.steps}: {told}; {spent:.0f} s")
 
             card = {
                 "command": " ".join(["mien", *sys.argv[1:]]),
                 "portraits_hash": read_manifest(self.data)["portraits_hash"],
             }
             with refusing():
-                train_encoder(config, people, start, card=card, report=report)
+                train_encoder(config, people, start, known, card=card, report=report)
         say(f"wrote {self.out}")
 
     def config(self) -> "EncoderConfig":
         """What the training itself wants to know."""
+        from mien.avatar.encoder_config import EncoderConfig
         from mien.avatar.encoder_size import ENCODER_SIZES
         from mien.avatar.sizes import SIZES
-        from mien.avatar.train_encoder import EncoderConfig
 
         return EncoderConfig(
             out=self.out,
             size=ENCODER_SIZES[self.size],
             decoder=SIZES[self.size](),
             steps=self.steps,
+            map_steps=self.map_steps,
             people=self.people,
             views=self.views,
             data=self.subset,

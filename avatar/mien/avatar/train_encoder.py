@@ -1,18 +1,16 @@
 """Train a photo encoder and the network that moves faces, together, on pictures of many people.
 
 After FlexAvatar (Peng et al.): a person's maps are made from one to four photos, the network moves
-them, and what is drawn is compared with other pictures of the same person.
+them, and what is drawn is compared with other pictures of the same person. Before that, where the
+people's maps are known, the encoder may learn those alone (`mien.avatar.known_maps`).
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
+from dataclasses import asdict
 from typing import Any
 
-import numpy as np
 import torch
 from accelerate import Accelerator
 from accelerate.utils import set_seed
@@ -20,16 +18,14 @@ from jaxtyping import Float
 from torch import Tensor
 from tqdm import tqdm
 
-from mien.acceleration import Precision, begin_accelerator
-from mien.avatar.encoder import EncoderSize
+from mien.acceleration import begin_accelerator
+from mien.avatar.course import Course
+from mien.avatar.encoder_config import EncoderConfig
 from mien.avatar.encoder_file import save_encoder
-from mien.avatar.encoder_size import small as small_encoder
+from mien.avatar.known_maps import KnownMaps
 from mien.avatar.learner import Learner
-from mien.avatar.lesson_losses import LEAST_WINDOW, judge
-from mien.avatar.lessons import DataKind, Lesson, Lessons
-from mien.avatar.losses import LossWeights, shape_terms, weighted
+from mien.avatar.lessons import Lessons
 from mien.avatar.people_data import People
-from mien.avatar.sizes import DecoderSize, small
 from mien.checkpoints import Losses, resume, save_checkpoint
 
 __all__ = ["EncoderConfig", "train_encoder"]
@@ -39,88 +35,27 @@ Report = Callable[[int, dict[str, float]], None]
 _REPORT_EVERY = 25  # steps
 _BETAS = (0.9, 0.99)  # a step sees few people, and there are not many steps
 _TOLD = (
-    *("people", "views", "most_photos", "data", "sinks", "position_map", "balanced"),
+    *(
+        "map_steps",
+        "people",
+        "map_people",
+        "views",
+        "most_photos",
+        "data",
+        "sinks",
+        "position_map",
+        "balanced",
+    ),
     *("mouth_loss", "held_out", "seed", "precision"),
     *("encoder_rate", "head_rate", "unet_rate", "template_rate"),
 )
-
-
-@dataclass(frozen=True)
-class EncoderConfig:
-    """How an encoder is trained.
-
-    Attributes:
-        out: Folder of the encoder and its checkpoints.
-        size: Of the encoder.
-        decoder: Of the maps that it makes.
-        loss: Weights of the terms. All but the absolute difference are taken on windows.
-        steps: Optimizer steps.
-        people: People a step.
-        views: Pictures of a person at one instant that are drawn in a step, where there are many.
-        most_photos: Photos that the encoder is shown at once: 1 to this many.
-        window: Side of the window that a step judges a picture's structure in, pixels.
-        encoder_rate: Learning rate of the encoder's attention at its highest; at rates that suit
-            convolutions its tokens grow until they say one thing about a person.
-        head_rate: Of the convolutions that make maps of what was gathered.
-        unet_rate: Of the network that moves faces.
-        template_rate: Of the mean person.
-        warmup: Steps in which the rates rise.
-        data: People seen by one camera, by many, or both.
-        sinks: Tell the encoder which of both a person is.
-        position_map: Show the network the driven head.
-        balanced: See `mien.avatar.lessons.Lessons`.
-        mouth_loss: Judge the mouth by itself as well.
-        held_out: Expressions that are never shown.
-        precision: Of the networks.
-        checkpoint_every: Steps between checkpoints; 0 for none.
-        seed: Of networks and order.
-        resume: Continue from the newest checkpoint in `out`, if there is one.
-        progress: Show a progress bar.
-        cpu: Stay on the CPU even where there is a GPU.
-    """
-
-    out: Path = Path("runs/encoder")
-    size: EncoderSize = field(default_factory=small_encoder)
-    decoder: DecoderSize = field(default_factory=small)
-    loss: LossWeights = field(default_factory=LossWeights)
-    steps: int = 2000
-    people: int = 4
-    views: int = 2
-    most_photos: int = 4
-    window: int = 64
-    encoder_rate: float = 2e-4
-    head_rate: float = 1e-3
-    unet_rate: float = 1e-3
-    template_rate: float = 5e-3
-    warmup: int = 30
-    data: DataKind = "both"
-    sinks: bool = True
-    position_map: bool = True
-    balanced: bool = True
-    mouth_loss: bool = True
-    held_out: tuple[str, ...] = ()
-    precision: Precision = "fp32"
-    checkpoint_every: int = 200
-    seed: int = 0
-    resume: bool = True
-    progress: bool = True
-    cpu: bool = False
-
-    def __post_init__(self) -> None:
-        for name in ("steps", "people", "views", "most_photos", "warmup"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"`{name}` must be 1 or more, got {getattr(self, name)}.")
-        if self.window < LEAST_WINDOW:
-            raise ValueError(f"`window` must be {LEAST_WINDOW} or more, got {self.window}.")
-        for name in ("encoder_rate", "head_rate", "unet_rate", "template_rate"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"`{name}` must be above 0, got {getattr(self, name)}.")
 
 
 def train_encoder(
     config: EncoderConfig,
     people: People,
     start: Float[Tensor, "14 r r"],
+    known: KnownMaps | None = None,
     stop_after: int | None = None,
     card: dict[str, Any] | None = None,
     report: Report | None = None,
@@ -131,6 +66,7 @@ def train_encoder(
         config: Everything that decides the result, with the people and the start.
         people: With layouts of `config.decoder`.
         start: The mean person's maps; learned along.
+        known: The people's maps, for `config.map_steps`.
         stop_after: Stop early after this many steps in all, as a killed run would.
         card: What else is to be said of the encoder.
         report: Is told the mean terms of the last steps now and then.
@@ -139,8 +75,11 @@ def train_encoder(
         The loss of every step since the beginning.
 
     Raises:
-        ValueError: If several processes run, or the people do not suit the configuration.
+        ValueError: If several processes run, the people do not suit the configuration, or maps
+            are to be compared and none are known.
     """
+    if config.map_steps and known is None:
+        raise ValueError(f"{config.map_steps} steps are to compare maps, but none are known.")
     set_seed(config.seed)
     accelerator = begin_accelerator(cpu=config.cpu)
     if accelerator.num_processes > 1:
@@ -156,7 +95,8 @@ def train_encoder(
         config.position_map,
         config.precision,
     )
-    losses = _optimize(config, accelerator, learner, people, lessons, stop_after, report)
+    course = Course(config, people, lessons, known)
+    losses = _optimize(config, accelerator, learner, course, stop_after, report)
     learner.settle()
     told = {
         "pictures": len(people.pictures),
@@ -178,8 +118,7 @@ def _optimize(
     config: EncoderConfig,
     accelerator: Accelerator,
     learner: Learner,
-    people: People,
-    lessons: Lessons,
+    course: Course,
     stop_after: int | None,
     report: Report | None,
 ) -> list[float]:
@@ -190,14 +129,13 @@ def _optimize(
     accelerator.register_for_checkpointing(progress)
     if config.resume:
         resume(accelerator, config.out)
-    last = min(config.steps, stop_after or config.steps)
-    bar = tqdm(total=config.steps, initial=len(progress.losses), disable=not config.progress)
+    last = min(course.steps, stop_after or course.steps)
+    bar = tqdm(total=course.steps, initial=len(progress.losses), disable=not config.progress)
     recent: dict[str, list[float]] = {}
     for step in range(len(progress.losses), last):
         for group, rate in zip(optimizer.param_groups, rates, strict=True):
-            group["lr"] = rate * _pace(config, step)
-        terms = _terms(config, model, people, lessons, step, accelerator.device)
-        loss = weighted(terms, config.loss)
+            group["lr"] = rate * course.pace(step)
+        terms, loss = course.judged(model, step, accelerator.device)
         optimizer.zero_grad()
         accelerator.backward(loss)
         norm = accelerator.clip_grad_norm_(model.parameters(), 1.0)
@@ -224,47 +162,3 @@ def _groups(config: EncoderConfig, learner: Learner) -> tuple[list[float], list[
     rates = [config.encoder_rate, config.head_rate, config.unet_rate, config.template_rate]
     parts = [trunk, heads, list(learner.unet.parameters()), [learner.template]]
     return rates, [{"params": p, "lr": rate} for p, rate in zip(parts, rates, strict=True)]
-
-
-def _pace(config: EncoderConfig, step: int) -> float:
-    """Rises in a line, then falls by half a cosine to a twentieth."""
-    rise = min(1.0, (step + 1) / config.warmup)
-    return rise * (0.05 + 0.475 * (1.0 + math.cos(math.pi * step / config.steps)))
-
-
-def _terms(
-    config: EncoderConfig,
-    model: Any,
-    people: People,
-    lessons: Lessons,
-    step: int,
-    device: torch.device,
-) -> dict[str, Tensor]:
-    """The mean terms of a step's pictures."""
-    rng = np.random.default_rng([config.seed, 3, step])
-    batch = lessons.of_step(step, config.people, config.views)
-    decoded = model(
-        torch.stack([_photos(config, people, lesson, rng) for lesson in batch]).to(device),
-        [lesson.person.sink for lesson in batch],
-        [lesson.person.layout.to(device) for lesson in batch],
-        [lesson.person.driven(lesson.frame).to(device) for lesson in batch],
-    )
-    red, green, blue = rng.random(3).tolist()
-    found: dict[str, list[Tensor]] = {}
-    for lesson, own in zip(batch, decoded, strict=True):
-        terms = judge(
-            people, lesson, own, (red, green, blue), rng, config.window, config.mouth_loss
-        )
-        for name, values in {**terms, **shape_terms(own)}.items():
-            found.setdefault(name, []).append(values)
-    return {name: torch.cat(values).mean() for name, values in found.items()}
-
-
-def _photos(
-    config: EncoderConfig, people: People, lesson: Lesson, rng: np.random.Generator
-) -> Tensor:
-    """The lesson's crops, each shifted a little, as landmarks in real photos are."""
-    side = config.size.photo_side
-    room = people.photos.shape[-1] - side
-    shift = rng.integers(0, room + 1, (len(lesson.photos), 2))
-    return people.crops(lesson.photos, side, shift)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import NamedTuple
@@ -42,6 +42,7 @@ __all__ = [
     "draw_session",
     "drill_of",
     "instant",
+    "paint_sitters",
 ]
 
 _FPS = 25.0
@@ -196,6 +197,15 @@ def draw_portrait(config: PortraitConfig, index: int) -> Portrait:
     session, paint = _prepare(config, at.session)
     model = _model(config, session, paint, at.person)
     return _draw(config, session, model, at.person, at.instant)[at.view]
+
+
+def paint_sitters(
+    config: PortraitConfig, session: int, people: Sequence[int]
+) -> Iterator[SitterModel]:
+    """Paint some people of a session, as its pictures show them."""
+    drawn, paint = _prepare(config, session)
+    for person in people:
+        yield _model(config, drawn, paint, person)
 
 
 def instant(config: PortraitConfig, session: int, person: int, at: int, style: int) -> Motion:

@@ -1,0 +1,117 @@
+"""What each step of an encoder's training compares: maps that are known first, then drawings."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from mien.avatar.encoder_config import EncoderConfig
+from mien.avatar.known_maps import KnownMaps, map_terms
+from mien.avatar.learner import Learner
+from mien.avatar.lesson_losses import judge
+from mien.avatar.lessons import Lesson, Lessons
+from mien.avatar.losses import shape_terms, weighted
+from mien.avatar.people_data import People
+from mien.avatar.uv_layout import Texels
+
+__all__ = ["Course"]
+
+Terms = dict[str, Tensor]
+_MAP_WEIGHTS = {"position": 0.3, "opacity": 0.3, "color": 1.0, "others": 0.1}
+
+
+class Course:
+    """The steps of a training, one after another.
+
+    Args:
+        config: Of the training.
+        people: To learn from.
+        lessons: Who and what each step takes.
+        known: The people's maps; needed where `config.map_steps` says so.
+    """
+
+    def __init__(
+        self, config: EncoderConfig, people: People, lessons: Lessons, known: KnownMaps | None
+    ) -> None:
+        self.config, self.people, self.lessons, self.known = config, people, lessons, known
+        side = config.decoder.resolution
+        flat = torch.zeros(side * side, dtype=torch.bool)
+        flat[Texels.of(people.head, side).ids] = True
+        self.on_surface = flat.reshape(side, side)
+
+    @property
+    def steps(self) -> int:
+        """Of both parts."""
+        return self.config.map_steps + self.config.steps
+
+    def pace(self, step: int) -> float:
+        """Share of the highest rates: in each part it rises, then falls to a twentieth."""
+        done = step - self.config.map_steps
+        at, count = (step, self.config.map_steps) if done < 0 else (done, self.config.steps)
+        rise = min(1.0, (at + 1) / self.config.warmup)
+        return rise * (0.05 + 0.475 * (1.0 + math.cos(math.pi * at / count)))
+
+    def judged(
+        self, learner: Learner, step: int, device: torch.device
+    ) -> tuple[Terms, Float[Tensor, ""]]:
+        """The mean terms of a step, and its loss."""
+        rng = np.random.default_rng([self.config.seed, 3, step])
+        if step < self.config.map_steps:
+            terms = self._map_terms(learner, step, rng, device)
+            return terms, torch.stack([_MAP_WEIGHTS[n] * v for n, v in terms.items()]).sum()
+        terms = self._picture_terms(learner, step, rng, device)
+        return terms, weighted(terms, self.config.loss)
+
+    def _map_terms(
+        self, learner: Learner, step: int, rng: np.random.Generator, device: torch.device
+    ) -> Terms:
+        assert self.known is not None, "whoever trains has checked it"
+        batch = self.lessons.of_step(step, self.config.map_people, 1)
+        encoded = learner.encode(self._photos(batch, rng, device), [x.person.sink for x in batch])
+        known = self.known.of([lesson.person.number for lesson in batch]).to(device)
+        template = learner.encoder.template
+        terms = map_terms(encoded.attributes, known, template, self.on_surface.to(device))
+        return {name: values.mean() for name, values in terms.items()}
+
+    def _picture_terms(
+        self, learner: Learner, step: int, rng: np.random.Generator, device: torch.device
+    ) -> Terms:
+        config = self.config
+        batch = self.lessons.of_step(step, config.people, config.views)
+        decoded = learner(
+            self._photos(batch, rng, device),
+            [lesson.person.sink for lesson in batch],
+            [lesson.person.layout.to(device) for lesson in batch],
+            [lesson.person.driven(lesson.frame).to(device) for lesson in batch],
+        )
+        red, green, blue = rng.random(3).tolist()
+        found: dict[str, list[Tensor]] = {}
+        for lesson, own in zip(batch, decoded, strict=True):
+            terms = judge(
+                self.people,
+                lesson,
+                own,
+                (red, green, blue),
+                rng,
+                config.window,
+                config.mouth_loss,
+            )
+            for name, values in {**terms, **shape_terms(own)}.items():
+                found.setdefault(name, []).append(values)
+        return {name: torch.cat(values).mean() for name, values in found.items()}
+
+    def _photos(
+        self, batch: list[Lesson], rng: np.random.Generator, device: torch.device
+    ) -> Float[Tensor, "b n 3 s s"]:
+        """The lessons' crops, each shifted a little, as landmarks in real photos are."""
+        side = self.config.size.photo_side
+        room = self.people.photos.shape[-1] - side
+        stacks = []
+        for lesson in batch:
+            shift = rng.integers(0, room + 1, (len(lesson.photos), 2))
+            stacks.append(self.people.crops(lesson.photos, side, shift))
+        return torch.stack(stacks).to(device)

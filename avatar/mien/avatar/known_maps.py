@@ -1,0 +1,100 @@
+"""Maps of people that are known before any learning, and lessons that compare maps alone.
+
+A drawing teaches the texels that its cameras see, through all that draws them. Where pictures were
+drawn from paintings, as `mien synth portraits` does, the maps themselves are known: comparing them
+costs neither network nor drawing, and teaches every texel at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from mien.avatar.static_maps import WIDTHS
+from mien.files import whole_file
+
+__all__ = ["KnownMaps", "map_terms", "write_known_maps"]
+
+KNOWN = ("position", "opacity", "color")  # the others are the surface's own in every painting
+_PARTS = list(WIDTHS.values())
+_CHANNELS = sum(WIDTHS[name] for name in KNOWN)
+
+
+class KnownMaps:
+    """The known maps of a collection's people, read as they are asked for.
+
+    Args:
+        path: What `write_known_maps` wrote.
+        people: How many people the collection has.
+        resolution: Side of the maps that are wanted.
+
+    Raises:
+        ValueError: If the file is damaged or holds other maps.
+    """
+
+    def __init__(self, path: Path, people: int, resolution: int) -> None:
+        wanted = (people, _CHANNELS, resolution, resolution)
+        try:
+            self.values: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
+        except (OSError, ValueError, EOFError) as error:
+            raise ValueError(f"{path} must hold known maps, but cannot be read.") from error
+        if self.values.shape != wanted or self.values.dtype != np.float16:
+            raise ValueError(
+                f"{path} must hold maps {list(wanted)} of float16, "
+                f"got {list(self.values.shape)} of {self.values.dtype}."
+            )
+
+    def of(self, people: Sequence[int]) -> Float[Tensor, "b 7 r r"]:
+        """Position, opacity and color of some people, by their numbers; before activation."""
+        return torch.from_numpy(self.values[list(people)]).float()
+
+
+def write_known_maps(
+    path: Path, maps: Iterable[Float[Tensor, "14 r r"]], people: int, resolution: int
+) -> None:
+    """Write the maps of people, in the order of their numbers, whole or not at all.
+
+    Raises:
+        ValueError: If there are not as many as `people`.
+    """
+    shape = (people, _CHANNELS, resolution, resolution)
+    with whole_file(path) as part:
+        kept = np.lib.format.open_memmap(part, "w+", np.float16, shape)
+        for number, attributes in zip(range(people), maps, strict=True):
+            named = dict(zip(WIDTHS, torch.split(attributes, _PARTS), strict=True))
+            kept[number] = torch.cat([named[name] for name in KNOWN]).numpy()
+        kept.flush()
+
+
+def map_terms(
+    attributes: Float[Tensor, "b 14 r r"],
+    known: Float[Tensor, "b 7 r r"],
+    template: Float[Tensor, "14 r r"],
+    on_surface: Bool[Tensor, "r r"],
+) -> dict[str, Float[Tensor, " b"]]:
+    """How far maps are from those that are known, mean over the texels of the surface.
+
+    Args:
+        attributes: In the order of `static_maps.WIDTHS`, before activation.
+        known: See `KnownMaps`.
+        template: Maps of the mean person: what is not known shall stay as there.
+        on_surface: Texels that lie on the head.
+
+    Returns:
+        Absolute differences by the names of the maps: colors and opacities after activation,
+        positions in centimetres; and "others", of what is not known, before activation.
+    """
+    named = dict(zip(WIDTHS, torch.split(attributes, _PARTS, 1), strict=True))
+    plain = dict(zip(WIDTHS, torch.split(template, _PARTS), strict=True))
+    wanted = dict(zip(KNOWN, torch.split(known, [WIDTHS[name] for name in KNOWN], 1), strict=True))
+    found = {"position": (named["position"] - wanted["position"]).abs()}
+    for name in ("opacity", "color"):
+        found[name] = (named[name].sigmoid() - wanted[name].sigmoid()).abs()
+    rest = [named[name] - plain[name] for name in WIDTHS if name not in KNOWN]
+    found["others"] = torch.cat(rest, 1).abs()
+    return {name: values[..., on_surface].flatten(1).mean(1) for name, values in found.items()}
