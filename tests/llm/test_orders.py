@@ -10,7 +10,7 @@ from tests.llm.llm_world import make_language_model
 from mien.llm import MotionLanguageModel
 from mien.llm.composer import Composer
 from mien.llm.drive import run_all
-from mien.llm.orders import Order, Part, insist, named_orders, put_in_row, spoken_parts
+from mien.llm.orders import Order, Part, insist, named_orders, put_in_row, spoken_parts, unmet
 from mien.llm.plan import Line, parse_lines
 
 
@@ -22,6 +22,8 @@ from mien.llm.plan import Line, parse_lines
         ("smile -> gasp -> glare", [("smile", False), ("gasp", True), ("glare", True)]),
         ("nod while smiling", [("nod", False), ("smiling", False)]),
         ("Nod. Now wink!", [("Nod", False), ("wink", True)]),
+        ("nod and after that wink", [("nod", False), ("wink", True)]),
+        ("start angry, end scared", [("start angry", False), ("end scared", True)]),
         ("hold-up, well-known", [("hold-up", False), ("well-known", False)]),
     ],
 )
@@ -40,26 +42,82 @@ def _names(*shares: float) -> torch.Tensor:
 
 
 EVEN = _names(0.34, 0.33, 0.33)
+SIDES = {"raise-brows": ("both", "left", "right"), "turn-left": ("both",), "turn-right": ("both",)}
 
 
 def test_only_what_is_sure_and_heard_in_the_whole_is_named() -> None:
     parts = spoken_parts("frown, then look up and smile")
     sure = torch.stack([_names(0.9, 0.1, 0), _names(0, 0.9, 0.1), _names(0, 0.1, 0.9)])
-    found = (Order(0, False), Order(1, True), Order(2, False))
-    assert named_orders(parts, sure, EVEN) == found
+    first, second, third = SIDES
+    found = (Order(first, False), Order(second, True), Order(third, False))
+    assert named_orders(parts, sure, EVEN, SIDES) == found
     unsure = sure.clone()
     unsure[1] = _names(0.3, 0.4, 0.3)
-    assert named_orders(parts, unsure, EVEN) == (Order(0, False), Order(2, True))
-    assert named_orders(parts, sure, _names(0.5, 0.5, 0)) == found[:2]
-    assert named_orders(parts, sure, EVEN, torch.tensor([False, True, True])) == ()
+    assert named_orders(parts, unsure, EVEN, SIDES) == (Order(first, False), Order(third, True))
+    assert named_orders(parts, sure, _names(0.5, 0.5, 0), SIDES) == found[:2]
+    assert named_orders(parts, sure, EVEN, SIDES, torch.tensor([False, True, True])) == ()
     twice = sure[[0, 0, 0]]
-    assert named_orders(parts, twice, EVEN) == ()
+    assert named_orders(parts, twice, EVEN, SIDES) == ()
 
 
-def test_what_is_denied_is_not_named() -> None:
-    parts = spoken_parts("don't frown, look up and smile")
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("don't frown, look up and smile", (1, 2)),
+        ("frown, never look up, smile", (0, 2)),
+        ("frown, look up, with no smile", (0, 1)),
+        ("frown, look up, shake your head no", (0, 1, 2)),
+        ("at this moment, look up, smile", (0, 1, 2)),
+    ],
+)
+def test_what_is_denied_is_not_named(text: str, named: tuple[int, ...]) -> None:
+    parts = spoken_parts(text)
     sure = torch.stack([_names(0.9, 0.1, 0), _names(0, 0.9, 0.1), _names(0, 0.1, 0.9)])
-    assert [order.entry for order in named_orders(parts, sure, EVEN)] == [1, 2]
+    found = [order.entry for order in named_orders(parts, sure, EVEN, SIDES)]
+    assert found == [list(SIDES)[number] for number in named]
+
+
+@pytest.mark.parametrize(
+    ("text", "sides"),
+    [
+        ("turn, the left eyebrow goes up", "left"),
+        ("turn, RIGHT brows up", "right"),
+        ("turn, brows up in your left half", "left"),
+        ("turn, the left brow, I mean the right one", None),
+        ("turn, brows up, left alone for good", None),
+        ("turn, brows up right now", None),
+    ],
+)
+def test_an_action_takes_the_side_that_its_part_names(text: str, sides: str | None) -> None:
+    parts = spoken_parts(text)
+    names = torch.stack([_names(0, 0.9, 0.1), *[_names(0.9, 0, 0.1)] * (len(parts) - 1)])
+    found = named_orders(parts, names, EVEN, SIDES)
+    wanted = "left" if "I mean" in text else sides  # each part speaks for itself
+    assert found[1] == Order("raise-brows", False, wanted)
+
+
+def test_the_other_one_is_across_from_what_was_named_last() -> None:
+    parts = spoken_parts("raise your left brow, then the other one, turn left, then the other way")
+    vague = _names(0.4, 0.3, 0.3)
+    names = torch.stack([_names(0.9, 0.1, 0), vague, _names(0, 0.9, 0.1), vague])
+    assert named_orders(parts, names, EVEN, SIDES) == (
+        Order("raise-brows", False, "left"),
+        Order("raise-brows", True, "right"),
+        Order("turn-left", False),
+        Order("turn-right", True),
+    )
+    parts = spoken_parts("raise your left brow, now the right one, not the other one")
+    found = named_orders(parts, names[:3], EVEN, SIDES)
+    assert [order.side for order in found] == ["left", "right"]
+
+
+def test_each_line_meets_one_order() -> None:
+    orders = [Order("wink", False, "left"), Order("wink", True, "right"), Order("nod", True)]
+    line = Line(0, 8, "wink", "right", "mid")
+    assert unmet(orders, [line]) == [orders[0], orders[2]]
+    assert unmet(orders, [line, line]) == [orders[0], orders[2]]
+    twice = [Order("nod", False), Order("nod", True)]
+    assert unmet(twice, [Line(0, 8, "nod", "both", "mid")]) == twice[1:]
 
 
 def test_the_end_waits_for_what_is_missing_and_that_for_its_turn() -> None:
@@ -79,7 +137,7 @@ def _line(entry: str, start: int, stop: int) -> Line:
 
 
 def test_what_follows_comes_when_the_other_has_ended() -> None:
-    row = [("a", False), ("b", True)]
+    row = [Order("a", False), Order("b", True)]
     apart = [_line("a", 1, 9), _line("b", 9, 15)]
     assert put_in_row(apart, row) == tuple(apart)
     into = [_line("a", 1, 30), _line("b", 12, 20)]
@@ -87,9 +145,16 @@ def test_what_follows_comes_when_the_other_has_ended() -> None:
     both = [_line("a", 2, 20), _line("b", 2, 20), _line("c", 5, 9)]
     late = put_in_row(both, row)
     assert late == (_line("a", 2, 10), _line("b", 10, 28), _line("c", 13, 17))
-    at_once = [("a", False), ("b", False)]
+    at_once = [Order("a", False), Order("b", False)]
     assert put_in_row(both, at_once) == tuple(both)
-    assert put_in_row(both, [("z", False), ("b", True)]) == tuple(both)
+    assert put_in_row(both, [Order("z", False), Order("b", True)]) == tuple(both)
+
+
+def test_what_is_named_lasts_long_enough_to_be_seen() -> None:
+    lines = [_line("a", 0, 20), _line("c", 19, 21), _line("b", 19, 21)]
+    found = put_in_row(lines, [Order("a", False), Order("b", False)])
+    assert found == (_line("a", 0, 20), _line("c", 19, 21), _line("b", 19, 24))
+    assert put_in_row(lines, []) == tuple(lines)
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -97,13 +162,14 @@ def test_what_follows_comes_when_the_other_has_ended() -> None:
 def test_a_plan_has_all_that_is_named_in_its_order(seed: int, ticks: int | None) -> None:
     model = make_language_model()
     (prompt,) = model.read_prompts(["she winks"])
-    prompt = replace(prompt, orders=tuple(Order(i, True) for i in (3, 1, 0)))
+    named = ("look-left", "nod", "smile")
+    prompt = replace(prompt, orders=tuple(Order(name, True) for name in named))
     decoder = model._decoders["text_to_motion"].fork()
     seconds = None if ticks is None else ticks / 5
     composer = Composer(decoder, model.vocabulary, prompt, seconds, seed)
     run_all(decoder, [composer.plan()], 1)
     entries = [line.entry for line in composer.lines]
-    first = [entries.index(name) for name in ("look-left", "nod", "smile") if name in entries]
+    first = [entries.index(name) for name in named if name in entries]
     assert first == sorted(first)
     if ticks is None:
         assert len(first) == 3
@@ -113,11 +179,30 @@ def test_a_plan_has_all_that_is_named_in_its_order(seed: int, ticks: int | None)
     assert composer.num_frames >= 5 * max(line.stop for line in composer.lines)
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_a_plan_keeps_to_the_sides_that_are_named(seed: int) -> None:
+    model = make_language_model()
+    (prompt,) = model.read_prompts(["she winks"])
+    orders = (
+        Order("wink", False, "right"),
+        Order("wink", True, "left"),
+        Order("smile", True, "left"),
+    )
+    composer = Composer(
+        model._decoders["text_to_motion"].fork(), model.vocabulary, replace(prompt, orders=orders),
+        None, seed,
+    )  # fmt: skip
+    run_all(composer.decoder, [composer.plan()], 1)
+    sides = [line.side for line in composer.lines if line.entry == "wink"]
+    assert sides[:2] == ["right", "left"]
+    assert [line.side for line in composer.lines if line.entry == "smile"][0] == "left"
+
+
 def test_the_shipped_model_plans_what_is_named() -> None:
     model = MotionLanguageModel.load()
     text = "smile, frown, stick out tongue, lift brows"
     (prompt,) = model.read_prompts([text])
-    named = [model.vocabulary.entries[order.entry] for order in prompt.orders]
+    named = [order.entry for order in prompt.orders]
     assert named == ["smile", "frown", "tongue-out", "raise-brows"]
     score, _ = model.generate_motion([text], seed=1)[0]
     planned = list(dict.fromkeys(line.entry for line in parse_lines(score)))

@@ -36,6 +36,15 @@ def _barred(text: str, line: int = 0) -> set[str]:
         ("nothing moves but the eyes: left", "turn-left smile", "look-left"),
         ("startled; the eyes stay open", "close-eyes sleepy", "widen-eyes"),
         ("frown, leave the mouth out of it", "frown pout", "lower-brows"),
+        ("grief, without a trace of a smile", "smile happy", "sad raise-inner-brows"),
+        ("surprised, but don't turn or tilt your head", "turn-left tilt-right", "surprised"),
+        ("kiss, and keep that tongue inside", "tongue-out", "kiss smile"),
+        ("laugh, just don't let the eyes close", "close-eyes", "smile grin"),
+        ("nod, keep the mouth completely neutral", "smile talk", "nod"),
+        ("brows up and no open mouth", "yawn gasp", "raise-brows smile"),
+        ("shout without opening the jaw", "scream yawn", "tight-lips"),
+        ("look aside but keep facing the camera", "turn-left nod", "look-left"),
+        ("disgusted, no tongue, ta", "tongue-out", "disgusted"),
     ],
 )
 def test_entries_that_do_what_is_forbidden_are_barred(text: str, barred: str, free: str) -> None:

@@ -59,7 +59,7 @@ class EncoderConfig:
     steps: int = 2000
     map_steps: int = 0
     people: int = 4
-    map_people: int = 16
+    map_people: int = 8
     views: int = 2
     most_photos: int = 4
     window: int = 64

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from mien.llm.decoder import Decoder
 from mien.llm.grammar import PlanGrammar
-from mien.llm.orders import insist, put_in_row
+from mien.llm.orders import insist, put_in_row, unmet
 from mien.llm.plan import (
     FPS,
     FRAMES_PER_CLOCK,
@@ -113,6 +113,8 @@ class Planner:
             ids = torch.tensor(grammar.allowed(MAX_TICKS, MIN_TICKS))
             if grammar.opens_line:
                 ids = self._unbarred(ids, prompt, len(grammar.lines))
+            elif grammar.open_entry is not None:
+                ids = self._on_named_side(ids, prompt, grammar)
             pick = 0
             if len(ids) > 1:  # what has no choice is read along with what comes next
                 hidden = yield Step(pending, is_fresh=is_fresh)
@@ -136,8 +138,7 @@ class Planner:
             grammar.advance(tokens[-1])
             if not grammar.closed:
                 pending = torch.cat([pending, _embedded(self.decoder, tokens[-1:])])
-        row = [(vocabulary.entries[order.entry], order.follows) for order in prompt.orders]
-        lines = put_in_row(grammar.lines, row)
+        lines = put_in_row(grammar.lines, prompt.orders)
         if ticks is None:
             ticks = max(MIN_TICKS, _end(lines) + _TAIL_TICKS)
         return min(ticks, max(grammar.ticks or 1, _end(lines))), lines
@@ -161,9 +162,16 @@ class Planner:
 
     def _missing(self, prompt: Prompt, lines: Sequence[Line]) -> list[int]:
         """Ids of the entries that the prompt names and the plan lacks, in their order."""
-        planned = {self.vocabulary.entry(line.entry) for line in lines}
-        ids = [self.vocabulary.entry_start + order.entry for order in prompt.orders]
-        return [token for token in ids if token not in planned]
+        return [self.vocabulary.entry(order.entry) for order in unmet(prompt.orders, lines)]
+
+    def _on_named_side(self, ids: Tensor, prompt: Prompt, grammar: PlanGrammar) -> Tensor:
+        """Keep to the side that the prompt names with the action whose side comes next."""
+        for order in unmet(prompt.orders, grammar.lines):
+            if grammar.open_entry == order.entry:
+                if order.side is not None:
+                    return ids[ids == self.vocabulary.side(order.side)]
+                break
+        return ids
 
     def _with_names(
         self, logits: Tensor, ids: Tensor, prompt: Prompt, lines: Sequence[Line]

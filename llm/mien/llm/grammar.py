@@ -39,6 +39,11 @@ class PlanGrammar:
         return self._has_duration and not self._part and not self.closed
 
     @property
+    def open_entry(self) -> str | None:
+        """The entry of the line whose side comes next."""
+        return self.vocabulary.entry_name(self._part[0]) if len(self._part) == 1 else None
+
+    @property
     def is_ordered(self) -> bool:
         """Whether what comes next lies on a scale: a strength or a time of a line."""
         return len(self._part) >= 2

@@ -352,7 +352,9 @@ class MotionLanguageModel:
             orders: tuple[Order, ...] = ()
             if spoken and prompt.names is not None:
                 names = self._prefix.name([next(vectors) for _ in spoken])
-                orders = named_orders(spoken, names, prompt.names, barred[-1] if barred else None)
+                sides = dict(zip(entries, self.vocabulary.entry_sides, strict=True))
+                last = barred[-1] if barred else None
+                orders = named_orders(spoken, names, prompt.names, sides, last)
             out.append(replace(prompt, barred=barred, orders=orders))
         return out
 

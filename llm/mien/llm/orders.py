@@ -6,7 +6,7 @@ out at times.
 
 import itertools
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -19,19 +19,35 @@ _SURE = 0.65  # the share of a part that its entry must answer to count as named
 _HEARD = 0.005  # and of the whole prompt
 _FAVOR = 2.0  # what the next missing entry gains besides what speaks for the end
 _LEAST_TICKS = 8  # 1.6 s: what one of several things in a row keeps of its time
+_SEEN_TICKS = 5  # 1 s: what is shorter is hardly seen
 _MOST_PARTS = 6  # a longer text tells a story
 _JOINT = re.compile(
     r"\s*(?:[,;.!?:+&>/\n()\"“”]|->|→|\s[-–—]\s"
-    r"|\b(?:then|and|while|with|plus|as|until|once|but|finally|next|now|before)\b)+\s*",
+    r"|\b(?:then|and|while|with|plus|as|until|once|but|finally|next|now|before"
+    r"|after (?:it|that|this|which)|afterwards?)\b)+\s*",
     re.IGNORECASE,
 )
 _BEHIND = re.compile(
-    r"[.;?!\n]|->|→|\b(?:then|until|once|finally|next|now|before)\b", re.IGNORECASE
+    r"[.;?!\n]|->|→|\b(?:then|until|once|finally|next|now|before|after\w*)\b", re.IGNORECASE
 )
+_ACROSS = {"left": "right", "right": "left"}
+_ENDING = re.compile(r"\s*(?:end|finish|close|stop|wind up)(?:s|ing)?\b", re.IGNORECASE)
 _UNDONE = re.compile(
-    r"\b(?:not?|never|without|only|just|nothing|alone|instead|after|like|if)\b|n['’]t\b",
+    r"\b(?:not|never|without|nothing|alone|instead|after|like|if|no(?=\s+\w))\b|n['’]t\b"
+    r"|\b(?:do|does|did|ca|wo|is|are)nt\b",
     re.IGNORECASE,
 )
+_WHOSE = "the|your|ur|his|her|their|my|its|only|just|one's"
+_OF_FACE = "eye|brow|eyebrow|cheek|corner|side|one|half|lid|eyelid|nostril|lip"
+_SIDE = re.compile(
+    rf"\b(?:{_WHOSE})\s+(left|right)\b|\b(left|right)\s+(?:{_OF_FACE})s?\b", re.IGNORECASE
+)
+_OTHER = re.compile(
+    r"\b(?:the )?(?:other|opposite) (?:one|eye|brow|eyebrow|cheek|corner|side|way|"
+    r"direction|shoulder)\b|\bvice versa\b",
+    re.IGNORECASE,
+)
+_SAME = re.compile(r"\b(?:left|right) one\b|\bthe same (?:on|with|to)\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -52,12 +68,18 @@ class Order:
     """An entry that a prompt surely names.
 
     Attributes:
-        entry: Its number in the lexicon.
+        entry: Of the lexicon.
         follows: Whether it comes behind the order before it.
+        side: The only side that the prompt names with it.
     """
 
-    entry: int
+    entry: str
     follows: bool
+    side: str | None = None
+
+    def is_met_by(self, line: Line) -> bool:
+        """Whether a line of a plan does it."""
+        return line.entry == self.entry and self.side in (None, line.side)
 
 
 def spoken_parts(text: str) -> tuple[Part, ...]:
@@ -74,7 +96,8 @@ def spoken_parts(text: str) -> tuple[Part, ...]:
     for match in (*_JOINT.finditer(text), None):
         words = text[at : match.start()] if match else text[at:]
         if any(c.isalpha() for c in words):
-            parts.append(Part(words, bool(parts) and _BEHIND.search(joint) is not None))
+            is_behind = _BEHIND.search(joint) is not None or _ENDING.match(words) is not None
+            parts.append(Part(words, bool(parts) and is_behind))
             joint = ""
         if match:
             joint, at = joint + match.group(), match.end()
@@ -85,45 +108,102 @@ def named_orders(
     parts: Sequence[Part],
     names: Float[Tensor, "p e"],
     whole: Float[Tensor, " e"],
+    entry_sides: Mapping[str, Sequence[str]],
     barred: Bool[Tensor, " e"] | None = None,
 ) -> tuple[Order, ...]:
-    """Entries that parts of a prompt surely name, in their order; none where that is not several.
+    """What parts of a prompt surely name, in their order; none where that is not several.
 
     Args:
         parts: As `spoken_parts` gave them.
         names: For each the logarithm of the share of it that each entry answers.
         whole: The same of the whole prompt.
+        entry_sides: The entries, with the sides that each can have.
         barred: Entries that the prompt forbids.
     """
-    found: dict[int, Order] = {}
+    found: list[Order] = []
     follows = False
-    for part, shares in zip(parts, names.exp(), strict=True):
-        best = int(shares.argmax())
+    for part, shares in zip(parts, names, strict=True):
         follows = follows or part.follows  # what is not sure may stand between
+        if _UNDONE.search(part.text):
+            continue
+        order = _once_more(part, found, entry_sides)
+        best = int(shares.argmax())
+        is_heard = bool(shares[best].exp() >= _SURE and whole[best].exp() >= _HEARD)
         is_barred = barred is not None and bool(barred[best])
-        is_named = bool(shares[best] >= _SURE and whole[best].exp() >= _HEARD)
-        if is_named and not is_barred and best not in found and not _UNDONE.search(part.text):
-            found[best] = Order(best, follows and bool(found))
+        if order is None and is_heard and not is_barred:
+            order = _named(part, list(entry_sides)[best], found, entry_sides)
+        if order is not None:
+            found.append(replace(order, follows=follows and bool(found)))
             follows = False
-    return tuple(found.values()) if len(found) > 1 else ()
+    return tuple(found) if len(found) > 1 else ()
 
 
-def put_in_row(lines: Sequence[Line], row: Sequence[tuple[str, bool]]) -> tuple[Line, ...]:
+def _named(
+    part: Part, entry: str, before: Sequence[Order], entry_sides: Mapping[str, Sequence[str]]
+) -> Order | None:
+    """An entry by its name, which counts once."""
+    if any(entry == order.entry for order in before):
+        return None
+    side = _side_of(part.text)
+    return Order(entry, False, side if side in entry_sides[entry] else None)
+
+
+def _once_more(
+    part: Part, before: Sequence[Order], entry_sides: Mapping[str, Sequence[str]]
+) -> Order | None:
+    """What "the other one" or "the same on the left" asks for, behind what was named last."""
+    side = _side_of(part.text)
+    is_other = _OTHER.search(part.text) is not None
+    if not before or not (is_other or (side and _SAME.search(part.text))):
+        return None
+    last = before[-1]
+    if is_other:
+        side = None if last.side is None else _ACROSS[last.side]
+    if side is not None and side in entry_sides[last.entry]:
+        return Order(last.entry, False, side)
+    across = re.sub("left|right", lambda match: _ACROSS[match.group()], last.entry)
+    if across != last.entry and across in entry_sides:
+        return Order(across, False)
+    return None
+
+
+def _side_of(text: str) -> str | None:
+    """The only side that a text names."""
+    named = {(match[1] or match[2]).lower() for match in _SIDE.finditer(text)}
+    return named.pop() if len(named) == 1 else None
+
+
+def unmet(orders: Sequence[Order], lines: Sequence[Line]) -> list[Order]:
+    """Orders that no line of a plan does; each line does one."""
+    left = list(orders)
+    for line in lines:
+        met = next((order for order in left if order.is_met_by(line)), None)
+        if met is not None:
+            left.remove(met)
+    return left
+
+
+def put_in_row(lines: Sequence[Line], orders: Sequence[Order]) -> tuple[Line, ...]:
     """Move apart lines of a plan that the prompt wants one behind the other.
 
     Args:
         lines: In order of their starts.
-        row: Entries in the order of the prompt, with whether each follows the one before it.
+        orders: In the order of the prompt.
 
     Returns:
-        Lines in order of their starts: a line that lasts into one that follows it ends earlier,
-        and where that is not enough the other and all behind it come later.
+        Lines in order of their starts, none that is wanted shorter than can be seen: a line that
+        lasts into one that follows it ends earlier, and where that is not enough the other and
+        all behind it come later.
     """
-    moved = list(lines)
-    for (entry, _), (other, follows) in itertools.pairwise(row):
-        at = next((i for i, line in enumerate(moved) if line.entry == entry), None)
-        to = next((i for i, line in enumerate(moved) if line.entry == other), None)
-        if not follows or at is None or to is None or at > to:
+    wanted = [line for line in lines if any(order.is_met_by(line) for order in orders)]
+    moved = [
+        replace(line, stop=max(line.stop, line.start + _SEEN_TICKS)) if line in wanted else line
+        for line in lines
+    ]
+    for order, other in itertools.pairwise(orders):
+        at = next((i for i, line in enumerate(moved) if order.is_met_by(line)), None)
+        to = next((i for i, line in enumerate(moved) if other.is_met_by(line) and i != at), None)
+        if not other.follows or at is None or to is None or at > to:
             continue
         stop = min(moved[at].stop, max(moved[to].start, moved[at].start + _LEAST_TICKS))
         late = max(0, stop - moved[to].start)
@@ -152,5 +232,5 @@ def insist(
     if close in ids:
         logits[at] = torch.logaddexp(logits[at], logits[ids.index(close)])
     logits[at] += _FAVOR
-    later = [token in missing[1:] or token == close for token in ids]
-    return logits.masked_fill(torch.tensor(later), -torch.inf)
+    later = {*missing[1:], close} - {missing[0]}
+    return logits.masked_fill(torch.tensor([token in later for token in ids]), -torch.inf)

@@ -44,7 +44,7 @@ _NOUNS: Mapping[str, str] = {
     "jaw": "jaw",
     "eyes": "eyes?|lids?|eyelids?|gaze",
     "brows": "brows?|eyebrows?|forehead",
-    "head": "head|neck",
+    "head": "head|neck|facing",
     "nose": "nose|nostrils?",
     "cheeks": "cheeks?",
     "tongue": "tongue",
@@ -69,18 +69,20 @@ _DEEDS: Mapping[str, Units] = {  # by words, as patterns
     "(?:scream|shout|yell)(?:s|ing)?|sob(?:s|bing)?": {"jawOpen": 0.3},
 }
 
+_MOVE = "(?:mov|us|involv|chang|turn|tilt|rais|lower|lift|narrow|widen|clench)(?:e|es|ing)?"
 # Forms are written in words; what stands in braces is one of these.
 _SLOTS: Mapping[str, str] = {
     "not": "(?:without|w/o|do not|don['’]?t|does not|doesn['’]?t|never)"
-    "(?: (?:even|ever|any|a|so much as a))?",
-    "the": "(?:the|your|her|his|their|my|our|its|any|both|either)",
+    "(?: (?:even|ever|any|a|so much as a|(?:a|the|any) (?:hint|trace|sign|flicker) of(?: an?)?))?",
+    "the": "(?:the|your|ur|her|his|their|my|our|its|any|both|either|that|this)",
     "part": f"(?:(?:whole|left|right|upper|lower) )?(?P<part>{'|'.join(_NOUNS.values())})",
-    "move": "(?:mov|us|involv|chang|turn|tilt|rais|lower|lift|narrow|widen|clench)(?:e|es|ing)?",
+    "move": f"{_MOVE}(?: (?:or|and|nor) {_MOVE})?",
     "keep": "(?:keep|hold|keeps|holds|keeping|holding|with)",
     "leave": "(?:leave|leaves|leaving)",
     "stay": "(?:(?:must |should )?(?:stay|remain)(?:s|ing)?|kept|held|is kept|are kept)",
-    "still": "(?P<how>still|steady|neutral|normal|relaxed|motionless|unmoved|frozen|level|straight"
-    "|at rest|as (?:it is|they are)|out of (?:it|this)|facing|forward|high|up|open"
+    "still": "(?:(?:perfectly|completely|absolutely|totally|very) )?"
+    "(?P<how>still|steady|neutral|normal|relaxed|motionless|unmoved|frozen|level|straight"
+    "|at rest|as (?:it is|they are)|out of (?:it|this)|facing|forward|high|up|open|in|inside"
     "|closed|shut|sealed|together)",
 }
 _FORBIDDING = (
@@ -93,6 +95,10 @@ _FORBIDDING = (
     "{part} {stay} {still}",
     "{part} (?:{not}|not) (?:mov|join|chang|turn)(?:es?|s|ing)?",
     "no {part} mov(?:ement|ements|ing)",
+    "{not} let {the} {part} (?P<end>clos|shut|open|mov|turn|drop)(?:es?|s)?",
+    "no (?P<act>open) {part}",
+    "{keep} (?P<part>facing) (?:forwards?|(?:the )?(?:front|camera|viewer))",
+    "no (?P<part>tongue)(?=[,.;:!]|$)",
     "(?P<part>mouth|lips|jaw) (?P<how>closed|shut|sealed)",
     "(?P<part>head) (?P<how>still|level|straight)",
     "no (?P<part>teeth)(?=[,.;:!]|$)",
@@ -187,8 +193,10 @@ def _forbidden(match: re.Match[str]) -> Units:
     if "deed" in words:
         return next(u for pattern, u in _DEEDS.items() if re.fullmatch(pattern, words["deed"]))
     part = _part(words["part"])
+    if part == "eyes" and words.get("end") in ("clos", "shut"):
+        return _HELD["eyes", "open"]
     if part != "teeth" and "act" in words:
-        return _OPENING if part == "mouth" else {}
+        return _OPENING if part in ("mouth", "jaw") else {}
     return _HELD.get((part, words.get("how", "still")), _PARTS[part])
 
 
