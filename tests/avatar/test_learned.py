@@ -12,6 +12,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from mien.avatar import learned
 from mien.avatar.avatar import Avatar
 from mien.avatar.decoder import IdentityDecoder
 from mien.avatar.learned import LearnedHead
@@ -175,7 +176,10 @@ def test_the_network_changes_only_what_moves(stirred: Avatar) -> None:
     assert not torch.equal(maps[0], maps[1])
 
 
-def test_a_batch_gives_what_single_frames_give(stirred: Avatar) -> None:
+def test_a_batch_gives_what_single_frames_give(
+    stirred: Avatar, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(learned, "has_fast_bfloat16", lambda: False)
     motion = moving(3)
     together = head_of(stirred)(stirred.driven(motion))
     for frame, alone in enumerate(stirred.drive(motion)):
@@ -306,3 +310,48 @@ def test_a_head_without_texture_coordinates_is_refused() -> None:
     bare.uv_faces = bare.uv_faces[:0]
     with pytest.raises(ValueError, match="needs texture coordinates"):
         UVLayout(bare, bare, tiny())
+
+
+def test_a_network_that_learned_nothing_is_not_run(
+    fresh: Avatar, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    head, driven = head_of(fresh), fresh.driven(moving(2))
+    wanted = head(driven)
+
+    def run(*_: object) -> Tensor:
+        raise AssertionError("the network was run")
+
+    monkeypatch.setattr(UNet, "forward", run)
+    with torch.no_grad():
+        found = head(driven)
+    assert torch.equal(found.means, wanted.means.detach())
+    assert torch.equal(found.colors, wanted.colors.detach())
+    with pytest.raises(AssertionError, match="was run"):
+        head(driven)  # gradients are wanted
+
+
+def test_in_half_precision_changes_of_maps_are_nearly_the_same(
+    stirred: Avatar, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    head, driven = head_of(stirred), stirred.driven(moving(2))
+    found = []
+    for fast in (False, True):
+        monkeypatch.setattr(learned, "has_fast_bfloat16", lambda fast=fast: fast)
+        with torch.no_grad():
+            found.append(head.attributes(driven) - head.maps.attributes())
+    off = (found[0] - found[1]).square().mean().sqrt() / found[0].square().mean().sqrt()
+    assert 0 < float(off) < 0.04
+
+
+def test_half_precision_follows_what_a_network_learns(
+    painted: Avatar, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(learned, "has_fast_bfloat16", lambda: True)
+    avatar = start_from(painted, tiny(), seed=3)
+    head, driven = head_of(avatar), avatar.driven(moving(1))
+    colors = []
+    for bias in (0.5, 1.0):
+        with torch.no_grad():
+            head.unet.exit.bias.fill_(bias)  # type: ignore[union-attr]
+            colors.append(head(driven).colors)
+    assert float((colors[0] - colors[1]).abs().max()) > 0.02

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from mien.avatar.driving import Driven
 from mien.avatar.gaussians import Gaussians
+from mien.avatar.quick_unet import QuickUNet, has_fast_bfloat16, versions
 from mien.avatar.sizes import DecoderSize
 from mien.avatar.skinning import skin_gaussians
 from mien.avatar.static_maps import NUM_ATTRIBUTES, WIDTHS, StaticMaps
@@ -59,6 +60,19 @@ class Decoded:
         return Gaussians(*(getattr(self, name)[frame] for name in names))
 
 
+@dataclass(frozen=True, eq=False)
+class _Unposed:
+    """What maps say of the Gaussians, before the mesh carries them; `position` in centimetres."""
+
+    position: Float[Tensor, "b n 3"]
+    quats: Float[Tensor, "b n 4"]
+    scales: Float[Tensor, "b n 3"]
+    opacities: Float[Tensor, "b n"]
+    colors: Float[Tensor, "b n 3"]
+    drift: Float[Tensor, "b n 3"]
+    growth: Float[Tensor, "b n 3"]
+
+
 def make_unet(size: DecoderSize) -> UNet:
     """Build the network of a size."""
     return UNet(size.features + DRIVING_CHANNELS, NUM_ATTRIBUTES, size.widths)
@@ -85,39 +99,77 @@ class LearnedHead(nn.Module):
                 f"{size.features} features, got {maps.resolution} and {len(maps.features)}."
             )
         self.size, self.layout, self.maps, self.unet = size, layout, maps, unet
+        self._quick: QuickUNet | None = None
+        self._still: tuple[object, _Unposed] | None = None
 
     def __len__(self) -> int:
         return self.layout.num_gaussians
 
     def forward(self, driven: Driven) -> Decoded:
-        """Decode frames, differentiably."""
-        values = self.layout.read(self.attributes(driven))
-        start = self.layout.read(self.maps.start_position[None])
-        position, opacity, scale, color, rotation = torch.split(values, list(WIDTHS.values()), -1)
-        growth = scale.clamp(-_MOST_LOG_SCALE, _MOST_LOG_SCALE).exp()
-        turn = nn.functional.normalize(rotation, dim=-1)
+        """Decode frames, differentiably.
+
+        Where no gradients are wanted on a CPU, a network that has learned nothing is not run, and
+        others run as `mien.avatar.quick_unet` has it.
+        """
+        unposed = self._still_unposed() or self._unposed(self.attributes(driven))
         means, quats = skin_gaussians(
-            self.layout.surface(driven.rest) + position * _CM,
-            quat_multiply(self.layout.base_quats, turn),
+            self.layout.surface(driven.rest) + unposed.position * _CM,
+            unposed.quats,
             driven.rotmats,
             driven.offsets,
             self.layout.lbs_weights,
         )
-        return Decoded(
-            means,
-            quats,
-            self.layout.base_scales * growth,
-            opacity.squeeze(-1).sigmoid(),
-            color.sigmoid(),
-            position - start,
-            self.layout.base_scales * (growth - 1.0) / _CM,
-        )
+        static = [
+            value.expand(len(driven), *value.shape[1:])
+            for value in (
+                *(unposed.scales, unposed.opacities, unposed.colors),
+                *(unposed.drift, unposed.growth),
+            )
+        ]
+        return Decoded(means, quats, *static)
 
     def attributes(self, driven: Driven) -> Float[Tensor, "b 14 r r"]:
         """Static maps, changed where the face moves."""
         shown = self.layout.draw(driven.canonical)
         moved = self.layout.draw(driven.canonical - self.layout.neutral)
         features = self.maps.features.expand(len(driven), -1, -1, -1)
-        deltas = self.unet(torch.cat([features, shown / _DM, moved / _CM], 1))
+        seen = torch.cat([features, shown / _DM, moved / _CM], 1)
+        if self._is_drawing and has_fast_bfloat16():
+            if self._quick is None or not self._quick.copies(self.unet):
+                self._quick = QuickUNet(self.unet)
+            deltas = self._quick(seen)
+        else:
+            deltas = self.unet(seen)
         changed: Tensor = self.maps.attributes() + self.layout.dynamic * deltas
         return changed
+
+    @property
+    def _is_drawing(self) -> bool:
+        """Whether pictures are drawn on a CPU; training may put a stand-in for the network."""
+        on_cpu = self.maps.start_position.device.type == "cpu"
+        return on_cpu and not torch.is_grad_enabled() and isinstance(self.unet, UNet)
+
+    def _still_unposed(self) -> _Unposed | None:
+        """What all frames share, kept, where the network has learned nothing."""
+        if not self._is_drawing or not self.unet.is_silent:
+            return None
+        now = versions(self.maps)
+        if self._still is None or self._still[0] != now:
+            self._still = now, self._unposed(self.maps.attributes()[None])
+        return self._still[1]
+
+    def _unposed(self, attributes: Float[Tensor, "b 14 r r"]) -> _Unposed:
+        values = self.layout.read(attributes)
+        start = self.layout.read(self.maps.start_position[None])
+        position, opacity, scale, color, rotation = torch.split(values, list(WIDTHS.values()), -1)
+        growth = scale.clamp(-_MOST_LOG_SCALE, _MOST_LOG_SCALE).exp()
+        turn = nn.functional.normalize(rotation, dim=-1)
+        return _Unposed(
+            position,
+            quat_multiply(self.layout.base_quats, turn),
+            self.layout.base_scales * growth,
+            opacity.squeeze(-1).sigmoid(),
+            color.sigmoid(),
+            position - start,
+            self.layout.base_scales * (growth - 1.0) / _CM,
+        )

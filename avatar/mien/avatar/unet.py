@@ -32,6 +32,11 @@ class UNet(nn.Module):
         for parameter in self.exit.parameters():
             nn.init.zeros_(parameter)
 
+    @property
+    def is_silent(self) -> bool:
+        """Whether it gives zeros whatever it sees, as before any learning."""
+        return not any(bool(parameter.any()) for parameter in self.exit.parameters())
+
     def forward(self, maps: Float[Tensor, "b c r r"]) -> Float[Tensor, "b d r r"]:
         """Decode maps whose side is a multiple of `2 ** len(self.down)`."""
         kept = [self.entry(maps)]
