@@ -192,7 +192,7 @@ def test_portraits_are_asked_for_as_their_configuration_says() -> None:
         (["synth", "portraits", "--size", "4"], "`size` must be 16 to 1024 pixels, got 4"),
         (["synth", "portraits", "--workers", "0"], "`workers` must be from 1 to 1024, got 0"),
         (["train", "avatar", "--data", "nowhere"], "make one with `mien synth portraits`"),
-        (["train", "avatar", "--data", "HERE", "--steps", "0"], "`steps` must be 1 or more"),
+        (["train", "avatar", "--data", "HERE", "--steps", "-1"], "`steps` must be 0 or more"),
         (["eval", "avatar", "--data", "nowhere"], "wanted a folder with portraits"),
         (
             ["eval", "avatar", "--data", "HERE", "--encoder", "nowhere"],

@@ -169,6 +169,30 @@ def test_maps_alone_are_learned_first(people: People, start: torch.Tensor, tmp_p
         train_encoder(taught, people, start)
 
 
+def test_an_encoder_learns_on_where_another_stopped(
+    people: People, start: torch.Tensor, tmp_path: Path
+) -> None:
+    train_encoder(config(tmp_path / "a"), people, start)
+    first = load_encoder(tmp_path / "a")
+    learner = Learner(tiny_encoder(), tiny(), start, sinks=False)
+    learner.begin_from(first)
+    wanted = {k: v for k, v in first.encoder.state_dict().items() if k != "sinks"}
+    found = learner.encoder.state_dict()
+    assert found.keys() == wanted.keys()
+    assert all(torch.equal(found[name], value.float()) for name, value in wanted.items())
+    slow = {name: 1e-9 for name in ("encoder_rate", "head_rate", "unet_rate", "template_rate")}
+    train_encoder(config(tmp_path / "b", steps=1, **slow), people, start, begin=first)
+    second = load_encoder(tmp_path / "b")
+    torch.testing.assert_close(second.encoder.template, first.encoder.template)
+    assert all(
+        torch.allclose(second.unet.state_dict()[name], value, atol=1e-3)
+        for name, value in first.unet.state_dict().items()
+    )
+    wider = dataclasses.replace(tiny_encoder(), width=64)
+    with pytest.raises(ValueError, match="to begin from must be of"):
+        Learner(wider, tiny(), start).begin_from(first)
+
+
 def test_rates_rise_and_fall_in_both_parts(people: People, tmp_path: Path) -> None:
     taught = config(tmp_path, steps=20, map_steps=10, warmup=3)
     course = Course(taught, people, Lessons(people), None)
@@ -183,12 +207,14 @@ def test_rates_rise_and_fall_in_both_parts(people: People, tmp_path: Path) -> No
 def test_without_a_position_map_the_network_never_sees_the_head(
     people: People, start: torch.Tensor, tmp_path: Path
 ) -> None:
-    train_encoder(config(tmp_path, position_map=False), people, start)
-    unet = load_encoder(tmp_path).unet
-    weight = unet.entry[0].weight
-    assert isinstance(weight, torch.Tensor)
-    assert float(weight[:, -DRIVING_CHANNELS:].abs().max()) == 0
-    assert float(weight[:, :-DRIVING_CHANNELS].abs().max()) > 0
+    train_encoder(config(tmp_path / "seeing", steps=1), people, start)
+    seeing = load_encoder(tmp_path / "seeing")
+    for name, begin in (("afresh", None), ("on", seeing)):
+        train_encoder(config(tmp_path / name, position_map=False), people, start, begin=begin)
+        weight = load_encoder(tmp_path / name).unet.entry[0].weight
+        assert isinstance(weight, torch.Tensor)
+        assert float(weight[:, -DRIVING_CHANNELS:].abs().max()) == 0
+        assert float(weight[:, :-DRIVING_CHANNELS].abs().max()) > 0
 
 
 def test_photos_are_told_apart_before_anything_is_learned(
@@ -241,7 +267,8 @@ def test_without_sinks_the_kind_of_data_changes_nothing(
 
 def test_settings_that_make_no_sense_are_refused(tmp_path: Path) -> None:
     for changes, message in (
-        ({"steps": 0}, "`steps` must be 1 or more, got 0"),
+        ({"steps": -1}, "`steps` must be 0 or more, got -1"),
+        ({"steps": 0}, "a step or more, got none"),
         ({"map_steps": -1}, "`map_steps` must be 0 or more, got -1"),
         ({"window": 8}, "`window` must be 16 or more, got 8"),
         ({"unet_rate": 0.0}, "`unet_rate` must be above 0, got 0"),

@@ -37,6 +37,8 @@ class TrainAvatar:
     """Optimizer steps that draw."""
     map_steps: int = 0
     """Steps before these that only compare maps with what people were painted as."""
+    warm_start: Annotated[Path | None, tyro.conf.arg(metavar="FOLDER")] = None
+    """An encoder to go on from, that this command wrote."""
     people: int = 4
     """People a step."""
     views: int = 2
@@ -71,12 +73,14 @@ class TrainAvatar:
         say(str(self))
         from mien.apps.threads import one_thread
         from mien.avatar.avatar import Avatar
+        from mien.avatar.encoder_file import load_encoder
         from mien.avatar.learner import mean_start
         from mien.avatar.train_encoder import train_encoder
         from mien.data_synth.portrait_shards import read_manifest
 
         with one_thread():
             with refusing():
+                begin = None if self.warm_start is None else load_encoder(self.warm_start)
                 people = open_people(self.data, "train", config.decoder, config.size.photo_side)
                 known = open_known_maps(self.data, people) if self.map_steps else None
             start = mean_start([Avatar.load(name) for name in STARTS], config.decoder)
@@ -92,7 +96,7 @@ class TrainAvatar:
                 "portraits_hash": read_manifest(self.data)["portraits_hash"],
             }
             with refusing():
-                train_encoder(config, people, start, known, card=card, report=report)
+                train_encoder(config, people, start, known, begin, card=card, report=report)
         say(f"wrote {self.out}")
 
     def config(self) -> "EncoderConfig":

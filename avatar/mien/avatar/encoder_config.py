@@ -82,11 +82,14 @@ class EncoderConfig:
     cpu: bool = False
 
     def __post_init__(self) -> None:
-        for name in ("steps", "people", "map_people", "views", "most_photos", "warmup"):
+        for name in ("people", "map_people", "views", "most_photos", "warmup"):
             if getattr(self, name) < 1:
                 raise ValueError(f"`{name}` must be 1 or more, got {getattr(self, name)}.")
-        if self.map_steps < 0:
-            raise ValueError(f"`map_steps` must be 0 or more, got {self.map_steps}.")
+        for name in ("steps", "map_steps"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"`{name}` must be 0 or more, got {getattr(self, name)}.")
+        if not self.steps + self.map_steps:
+            raise ValueError("There must be a step or more, got none.")
         if self.window < LEAST_WINDOW:
             raise ValueError(f"`window` must be {LEAST_WINDOW} or more, got {self.window}.")
         for name in ("encoder_rate", "head_rate", "unet_rate", "template_rate"):

@@ -14,6 +14,7 @@ from mien.acceleration import Precision
 from mien.avatar.avatar import Avatar
 from mien.avatar.driving import Driven
 from mien.avatar.encoder import Encoded, EncoderSize, PhotoEncoder, Sink
+from mien.avatar.encoder_file import LoadedEncoder
 from mien.avatar.learned import DRIVING_CHANNELS, Decoded, LearnedHead, make_unet
 from mien.avatar.sizes import DecoderSize
 from mien.avatar.starts import learned_layout, read_painting
@@ -77,7 +78,7 @@ class Learner(nn.Module):
         precision: Precision = "fp32",
     ) -> None:
         super().__init__()
-        self.size, self.precision = decoder, precision
+        self.size, self.precision, self.position_map = decoder, precision, position_map
         self.encoder = PhotoEncoder(size, decoder, sinks=sinks)
         self.encoder.set_template(start)
         self.encoder.maps.to(memory_format=torch.channels_last)  # a quarter less time a step
@@ -118,6 +119,25 @@ class Learner(nn.Module):
         enabled = self.precision == "bf16"
         return torch.autocast(device.type, torch.bfloat16, enabled=enabled)
 
+    def begin_from(self, loaded: LoadedEncoder) -> None:
+        """Take the weights of an encoder, and its mean person, to learn on.
+
+        Its sinks are taken where both have them.
+
+        Raises:
+            ValueError: If it is of other sizes, or has another backbone.
+        """
+        ours = (self.encoder.size, self.size, self.encoder.backbone.source)
+        theirs = (loaded.encoder.size, loaded.decoder, loaded.encoder.backbone.source)
+        if ours != theirs:
+            raise ValueError(f"The encoder to begin from must be of {ours}, got {theirs}.")
+        own = self.encoder.state_dict()
+        weights = {k: v for k, v in loaded.encoder.state_dict().items() if k in own}
+        self.encoder.load_state_dict(own | weights)
+        self.unet.load_state_dict(loaded.unet.state_dict())
+        if not self.position_map:
+            _forget_driving(self.unet)
+
     @torch.no_grad()
     def settle(self) -> None:
         """Give the encoder the mean person as learned."""
@@ -127,10 +147,23 @@ class Learner(nn.Module):
 
 def _blind(unet: UNet) -> None:
     """Keep a network from seeing the driven head: its weights there are zero and stay so."""
-    weight = cast(nn.Conv2d, unet.entry[0]).weight
+    hook: Any = _entry_weight(unet).register_hook
+    hook(lambda gradient: gradient * _unseeing(gradient))
+    _forget_driving(unet)
+
+
+@torch.no_grad()
+def _forget_driving(unet: UNet) -> None:
+    weight = _entry_weight(unet)
+    weight.mul_(_unseeing(weight))
+
+
+def _entry_weight(unet: UNet) -> Tensor:
+    return cast(nn.Conv2d, unet.entry[0]).weight
+
+
+def _unseeing(weight: Tensor) -> Tensor:
+    """1 where the first layer looks at the person, 0 where at the driven head."""
     seen = torch.ones_like(weight)
     seen[:, -DRIVING_CHANNELS:] = 0
-    with torch.no_grad():
-        weight.mul_(seen)
-    hook: Any = weight.register_hook
-    hook(lambda gradient: gradient * seen.to(gradient))
+    return seen

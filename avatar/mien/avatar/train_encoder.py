@@ -21,7 +21,7 @@ from tqdm import tqdm
 from mien.acceleration import begin_accelerator
 from mien.avatar.course import Course
 from mien.avatar.encoder_config import EncoderConfig
-from mien.avatar.encoder_file import save_encoder
+from mien.avatar.encoder_file import LoadedEncoder, save_encoder
 from mien.avatar.known_maps import KnownMaps
 from mien.avatar.learner import Learner
 from mien.avatar.lessons import Lessons
@@ -56,6 +56,7 @@ def train_encoder(
     people: People,
     start: Float[Tensor, "14 r r"],
     known: KnownMaps | None = None,
+    begin: LoadedEncoder | None = None,
     stop_after: int | None = None,
     card: dict[str, Any] | None = None,
     report: Report | None = None,
@@ -67,6 +68,7 @@ def train_encoder(
         people: With layouts of `config.decoder`.
         start: The mean person's maps; learned along.
         known: The people's maps, for `config.map_steps`.
+        begin: An encoder to go on from; its mean person takes the place of `start`.
         stop_after: Stop early after this many steps in all, as a killed run would.
         card: What else is to be said of the encoder.
         report: Is told the mean terms of the last steps now and then.
@@ -75,8 +77,8 @@ def train_encoder(
         The loss of every step since the beginning.
 
     Raises:
-        ValueError: If several processes run, the people do not suit the configuration, or maps
-            are to be compared and none are known.
+        ValueError: If several processes run, the people do not suit the configuration, maps are
+            to be compared and none are known, or `begin` is of other sizes.
     """
     if config.map_steps and known is None:
         raise ValueError(f"{config.map_steps} steps are to compare maps, but none are known.")
@@ -95,6 +97,8 @@ def train_encoder(
         config.position_map,
         config.precision,
     )
+    if begin is not None:
+        learner.begin_from(begin)
     course = Course(config, people, lessons, known)
     losses = _optimize(config, accelerator, learner, course, stop_after, report)
     learner.settle()
