@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -33,7 +34,7 @@ def test_they_are_read_back_by_number(maps: torch.Tensor, kept: Path) -> None:
 
 
 def test_a_stopped_writer_leaves_nothing(maps: torch.Tensor, tmp_path: Path) -> None:
-    def some():  # type: ignore[no-untyped-def]
+    def some() -> Iterator[torch.Tensor]:
         yield maps[0]
         raise KeyboardInterrupt
 

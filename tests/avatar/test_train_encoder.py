@@ -120,17 +120,17 @@ def test_it_learns_and_is_written_whole(
 ) -> None:
     told: list[int] = []
     losses = train_encoder(
-        config(tmp_path, steps=50),
+        config(tmp_path, steps=30),
         people,
         start,
         card={"command": "mien"},
         report=lambda step, terms: told.append(step),
     )
     assert np.mean(losses[-8:]) < 0.8 * np.mean(losses[:8])
-    assert told == [25, 50]
+    assert told == [25]
     loaded = load_encoder(tmp_path)
     assert loaded.card["command"] == "mien"
-    assert (loaded.card["people"], loaded.card["steps"]) == (2, 50)
+    assert (loaded.card["people"], loaded.card["steps"]) == (2, 30)
     photos = people.crops([0, 6], 32)[:, None]
     with torch.no_grad():
         first, second = (loaded.encoder(photos).person(row)[0] for row in (0, 1))

@@ -24,7 +24,7 @@ from mien.head import Head
 
 CONFIG = PortraitConfig(
     seed=5, num_sessions=1, many_view_people=0, one_view_people=2, views=1, instants=1,
-    one_view_instants=1, size=96,
+    one_view_instants=1, size=96, fineness=0.2,
 )  # fmt: skip
 NAMES = ("5-00000-00", "5-00000-01")
 
@@ -57,7 +57,7 @@ def test_painted_maps_draw_who_the_pictures_show(folder: Path) -> None:
             drawn = render(gaussians, picture.camera).image
             difference = (drawn - picture.image).abs().mean(-1)
             errors[row, column] = difference[picture.mask > 0.9].mean()
-    assert float(errors.diag().max()) < 0.06
+    assert float(errors.diag().max()) < 0.09
     assert float(errors[0, 0]) < float(errors[0, 1])
     assert float(errors[1, 1]) < float(errors[1, 0])
 

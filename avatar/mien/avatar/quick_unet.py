@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from mien.avatar.unet import UNet
+from mien.avatar.unet import UNet, lay_channels_last
 
 __all__ = ["QuickUNet", "has_fast_bfloat16", "versions"]
 
@@ -34,8 +34,8 @@ class QuickUNet:
 
     def __init__(self, unet: UNet) -> None:
         self.weights = versions(unet)
-        quick = copy.deepcopy(unet).eval().requires_grad_(False)
-        self.unet = quick.to(torch.bfloat16).to(memory_format=torch.channels_last)
+        self.unet = copy.deepcopy(unet).eval().requires_grad_(False).to(torch.bfloat16)
+        lay_channels_last(self.unet)
 
     def copies(self, unet: UNet) -> bool:
         """Whether this is a network as it is now."""
