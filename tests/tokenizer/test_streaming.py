@@ -1,8 +1,11 @@
+import dataclasses
+
 import pytest
 import torch
 
 from mien.motion import Motion
 from mien.tokenizer import MotionTokenizer
+from mien.tokenizer.config import TokenizerConfig
 
 FIELDS = ("expr", "jaw_pose", "eye_pose", "neck_pose")
 
@@ -20,6 +23,28 @@ def test_a_stream_gives_the_bits_of_decoding_at_once(
     streamed = joined(list(tokenizer.stream(torch.split(indices, cuts))))
     for field in FIELDS:
         torch.testing.assert_close(getattr(streamed, field), getattr(whole, field), rtol=0, atol=0)
+
+
+def test_emphasis_adds_a_share_of_the_acceleration(tokenizer: MotionTokenizer) -> None:
+    indices = torch.arange(23) * 7 % tokenizer.codebook_size
+    plain = tokenizer.decode(indices)
+    tokenizer.config = dataclasses.replace(tokenizer.config, emphasis=0.25)
+    for cuts in ([23], [1] * 23, [4, 0, 1, 9, 9]):
+        found = joined(list(tokenizer.stream(torch.split(indices, cuts))))
+        for name in ("expr", "jaw_pose"):
+            x = getattr(plain, name)
+            past = torch.cat([x[:1], x[:1], x])
+            wanted = x + 0.25 * (x - 2 * past[1:-1] + past[:-2])
+            wanted = wanted.clamp_min(0) if name == "expr" else wanted
+            torch.testing.assert_close(getattr(found, name), wanted, rtol=0, atol=1e-6)
+        assert torch.equal(found.eye_pose, plain.eye_pose)
+        assert torch.equal(found.neck_pose, plain.neck_pose)
+
+
+@pytest.mark.parametrize("share", [-0.1, 1.5, float("nan")])
+def test_another_share_of_emphasis_is_refused(share: float) -> None:
+    with pytest.raises(ValueError, match=r"`emphasis` must be in \[0, 1\], got"):
+        TokenizerConfig(emphasis=share)
 
 
 def test_a_stream_is_late_by_the_stated_look_ahead(tokenizer: MotionTokenizer) -> None:

@@ -36,6 +36,8 @@ class TokenizerConfig:
         scheme: "parts" renews one part of the face a frame, from codebooks of their own; "joint"
             learns one codebook for the whole face.
         frames_per_token: Frames that a token stands for, 1, 2 or 4 ("joint" only, if above 1).
+        emphasis: Share of a unit's acceleration that is added to what is decoded, since coding
+            smooths; see `mien.tokenizer.streaming.Emphasis`.
     """
 
     kind: Kind = "geometry"
@@ -51,6 +53,7 @@ class TokenizerConfig:
 
     scheme: Literal["parts", "joint"] = "parts"
     frames_per_token: int = 1
+    emphasis: float = 0.0
 
     def __post_init__(self) -> None:
         if self.scheme not in ("parts", "joint"):
@@ -61,6 +64,8 @@ class TokenizerConfig:
             raise ValueError(f"`fps` must be in (0, 1000], got {self.fps}.")
         if self.frames_per_token not in FRAMES_PER_TOKEN:
             raise ValueError(f"`frames_per_token` must be 1, 2 or 4, got {self.frames_per_token}.")
+        if not 0 <= self.emphasis <= 1:
+            raise ValueError(f"`emphasis` must be in [0, 1], got {self.emphasis}.")
         if self.scheme == "parts" and (self.frames_per_token > 1 or self.quantizer.kind != "vq"):
             raise ValueError(
                 "`scheme` 'parts' wants the quantizer 'vq' and 1 frame a token, got "
@@ -70,7 +75,7 @@ class TokenizerConfig:
 
 def tokenizer_small(kind: Kind = "geometry") -> TokenizerConfig:
     """Give the sizes of the shipped tokenizer: 1024 codes, 25 a second, 160 ms of delay."""
-    return TokenizerConfig(kind=kind, scheme="parts")
+    return TokenizerConfig(kind=kind, scheme="parts", emphasis=0.22)
 
 
 def build_codec(config: TokenizerConfig, space: FaceSpace) -> Codec | PartCodec:

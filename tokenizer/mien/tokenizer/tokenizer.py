@@ -174,7 +174,7 @@ class MotionTokenizer(nn.Module):
 
     def streamer(self) -> TokenStreamer:
         """Start decoding tokens as they come."""
-        return TokenStreamer(self.codec, self.fps)
+        return TokenStreamer(self.codec, self.fps, self.config.emphasis)
 
     def stream(
         self, chunks: Iterable[Int[Tensor, " _ *q"] | Sequence[int] | Sequence[Sequence[int]]]
