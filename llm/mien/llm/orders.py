@@ -21,15 +21,14 @@ _FAVOR = 2.0  # what the next missing entry gains besides what speaks for the en
 _LEAST_TICKS = 8  # 1.6 s: what one of several things in a row keeps of its time
 _SEEN_TICKS = 5  # 1 s: what is shorter is hardly seen
 _MOST_PARTS = 6  # a longer text tells a story
+THEN = r"then|finally|next|until|afterwards?|after (?:it|that|this|which)"
+_SOONER_OR_LATER = rf"{THEN}|once|now|before"
 _JOINT = re.compile(
     r"\s*(?:[,;.!?:+&>/\n()\"“”]|->|→|\s[-–—]\s"
-    r"|\b(?:then|and|while|with|plus|as|until|once|but|finally|next|now|before"
-    r"|after (?:it|that|this|which)|afterwards?)\b)+\s*",
+    rf"|\b(?:and|while|with|plus|as|but|{_SOONER_OR_LATER})\b)+\s*",
     re.IGNORECASE,
 )
-_BEHIND = re.compile(
-    r"[.;?!\n]|->|→|\b(?:then|until|once|finally|next|now|before|after\w*)\b", re.IGNORECASE
-)
+_BEHIND = re.compile(rf"[.;?!\n]|->|→|\b(?:{_SOONER_OR_LATER})\b", re.IGNORECASE)
 _ACROSS = {"left": "right", "right": "left"}
 _ENDING = re.compile(r"\s*(?:end|finish|close|stop|wind up)(?:s|ing)?\b", re.IGNORECASE)
 _UNDONE = re.compile(

@@ -15,6 +15,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from mien.data_synth.lexicon import TRACKS, Entry, Lexicon, Units
+from mien.llm.orders import THEN
 
 # What moves each part of the face: beginnings of tracks, each with how much of it shows at full
 # strength. A leading "+" means the positive direction alone.
@@ -110,7 +111,7 @@ _ALLOWING = (
     "(?:{the} )?{part} (?:only|alone)(?! (?:just|for|a|half))",
 )
 _NOT_DOING = "(?:{not}|no) (?P<deed>{deeds})"
-_BEHIND = re.compile(r"\b(?:then|after|afterwards|next|finally|until)\b|->|→", re.IGNORECASE)
+_BEHIND = re.compile(rf"\b(?:{THEN}|after)\b|->|→", re.IGNORECASE)
 _UNDONE = re.compile(  # what stands before a form that does not mean what it says
     r"(?:\b(?:not|can|cannot|above|under|below|around|round)|n['’]?t|\b(?:barely|hardly))$",
     re.IGNORECASE,
