@@ -4,6 +4,7 @@ Everyone measured is of the test split, seen by many cameras. Beside each figure
 and its floor: the true picture itself, and the maps of another person.
 """
 
+import dataclasses
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
     from mien.avatar.encoder_file import LoadedEncoder
     from mien.avatar.face_identity import FaceIdentity
+    from mien.avatar.known_maps import KnownMaps
     from mien.avatar.people_data import People, Person
     from mien.avatar.static_maps import StaticMaps
 
@@ -156,6 +158,29 @@ def floors(
     for sitting, other in zip(sittings, [*sittings[half:], *sittings[:half]], strict=True):
         maps = encode(loaded, people, other.photos[:1])
         drawn = draw(loaded, people, sitting.person, maps, sitting.pictures)
+        found += _judge(people, sitting, sitting.photos[:1], drawn, judge, set(held_out))
+    return found
+
+
+def ceilings(
+    loaded: "LoadedEncoder",
+    people: "People",
+    sittings: Sequence[Sitting],
+    judge: "FaceIdentity",
+    held_out: Sequence[str],
+    known: "KnownMaps",
+) -> list[Shot]:
+    """The same from what the people were painted as, at rest: maps that no photo need be read for.
+
+    Nothing moves in them, so an encoder's network may well come above.
+    """
+    from mien.avatar.learned import make_unet
+
+    still = dataclasses.replace(loaded, unet=make_unet(loaded.decoder))
+    found = []
+    for sitting in sittings:
+        maps = known.whole(sitting.person.number, loaded.decoder.features)
+        drawn = draw(still, people, sitting.person, maps, sitting.pictures)
         found += _judge(people, sitting, sitting.photos[:1], drawn, judge, set(held_out))
     return found
 

@@ -35,6 +35,7 @@ class AvatarReport:
         made: What was measured: cards, counts, seeds, the machine.
         shots: Every picture from each number of photos; empty without a main encoder.
         floor: From one photo of somebody else.
+        ceiling: From what the people were painted as; empty where that is not known.
         judge: How well the judge of identity tells held-out people apart.
         ablations: Encoders to compare.
         speed: Seconds a stage of a frame, by size and device.
@@ -44,6 +45,7 @@ class AvatarReport:
     made: dict[str, Any]
     shots: tuple[Shot, ...] = ()
     floor: tuple[Shot, ...] = ()
+    ceiling: tuple[Shot, ...] = ()
     judge: dict[str, float] = field(default_factory=dict)
     ablations: tuple[Ablation, ...] = ()
     speed: tuple[dict[str, Any], ...] = ()
@@ -74,6 +76,8 @@ class AvatarReport:
         aside = mean_of(self.shots, photos=one, aside=True)
         rows.append((f"{one} photo: {ASIDE_DEG:g} degrees or more aside of the photo", aside))
         rows.append(("floor: from a photo of another person", mean_of(self.floor)))
+        if self.ceiling:
+            rows.append(("their own paintings as such maps, unmoved", mean_of(self.ceiling)))
         told = (
             f"{self.made['people']} people of the test split, none of whom training saw. Identity "
             "is the cosine of our own judge; on true pictures of these people: "

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
-from mien.apps.portraits import check_portraits, held_out_expressions, open_people
+from mien.apps.portraits import check_portraits, held_out_expressions, open_known_maps, open_people
 from mien.apps.progress import say, track
 from mien.apps.refusal import refusing
 from mien.apps.reporting import write_report
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from mien.apps.avatar_report import Ablation, AvatarReport
     from mien.avatar.encoder_file import LoadedEncoder
     from mien.avatar.face_identity import FaceIdentity
+    from mien.avatar.known_maps import KnownMaps
     from mien.avatar.people_data import People
     from mien.data_synth.phrases import Split
 
@@ -128,7 +129,7 @@ class EvaluateAvatar:
     ) -> dict[str, Any]:
         from PIL import Image
 
-        from mien.apps.avatar_evaluation import choose_sittings, floors, measure
+        from mien.apps.avatar_evaluation import ceilings, choose_sittings, floors, measure
         from mien.apps.avatar_sheet import avatar_sheet
         from mien.apps.avatar_timing import making_seconds
         from mien.avatar.encoder_file import load_encoder
@@ -140,18 +141,31 @@ class EvaluateAvatar:
             test, hidden, pictures=self.pictures, most_people=self.people, seed=self.seed
         )
         made |= {"people": len(chosen), "pictures": self.pictures, "encoder": loaded.card}
+        known = self._known_maps(test)
         step = max(1, len(chosen) // self.sheet)
         drawn = avatar_sheet(loaded, test, chosen[::step][: self.sheet])
         Image.fromarray(drawn).save(self.out / "avatar.png")
-        steps = measure(loaded, test, chosen, judge, hidden)
+        asked = loaded, test, chosen, judge, hidden
+        steps = measure(*asked)
         return {
             "shots": tuple(
                 shot for each in track(steps, len(chosen), "drawing", "person") for shot in each
             ),
-            "floor": tuple(floors(loaded, test, chosen, judge, hidden)),
+            "floor": tuple(floors(*asked)),
+            "ceiling": tuple(ceilings(loaded, test, chosen, judge, hidden, known))
+            if known
+            else (),
             "judge": separation(judge, test, seed=self.seed),
             "making": making_seconds(loaded, test, chosen[0], self.refine_steps, self.repeats),
         }
+
+    def _known_maps(self, people: "People") -> "KnownMaps | None":
+        """What the people were painted as; none where others drew them."""
+        try:
+            return open_known_maps(self.data, people)
+        except ValueError as error:
+            say(f"measuring without a ceiling: {error}")
+            return None
 
     def _compare(self, folder: Path, judge: "FaceIdentity") -> "Ablation":
         from mien.apps.avatar_evaluation import choose_sittings, measure

@@ -15,14 +15,15 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from mien.avatar.static_maps import WIDTHS
+from mien.avatar.static_maps import WIDTHS, StaticMaps
 from mien.files import whole_file
 
 __all__ = ["KnownMaps", "map_terms", "write_known_maps"]
 
 KNOWN = ("position", "opacity", "color")  # the others are the surface's own in every painting
 _PARTS = list(WIDTHS.values())
-_CHANNELS = sum(WIDTHS[name] for name in KNOWN)
+_KNOWN_PARTS = [WIDTHS[name] for name in KNOWN]
+_CHANNELS = sum(_KNOWN_PARTS)
 
 
 class KnownMaps:
@@ -52,6 +53,19 @@ class KnownMaps:
     def of(self, people: Sequence[int]) -> Float[Tensor, "b 7 r r"]:
         """Position, opacity and color of some people, by their numbers; before activation."""
         return torch.from_numpy(self.values[list(people)]).float()
+
+    def whole(self, person: int, features: int) -> StaticMaps:
+        """All maps of one person, by number; what is not known is the surface's own.
+
+        Args:
+            person: Who.
+            features: Channels of identity features, all zeros.
+        """
+        position, opacity, color = torch.split(self.of([person])[0], _KNOWN_PARTS)
+        blank = torch.zeros(features, *position.shape[1:])
+        plain = StaticMaps.plain(blank.shape[-1], blank)
+        scale, rotation = plain.scale.detach(), plain.rotation.detach()
+        return StaticMaps(position, opacity, scale, color, rotation, blank)
 
 
 def write_known_maps(
@@ -91,7 +105,7 @@ def map_terms(
     """
     named = dict(zip(WIDTHS, torch.split(attributes, _PARTS, 1), strict=True))
     plain = dict(zip(WIDTHS, torch.split(template, _PARTS), strict=True))
-    wanted = dict(zip(KNOWN, torch.split(known, [WIDTHS[name] for name in KNOWN], 1), strict=True))
+    wanted = dict(zip(KNOWN, torch.split(known, _KNOWN_PARTS, 1), strict=True))
     found = {"position": (named["position"] - wanted["position"]).abs()}
     for name in ("opacity", "color"):
         found[name] = (named[name].sigmoid() - wanted[name].sigmoid()).abs()
