@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -32,7 +33,8 @@ from mien.avatar.known_maps import KnownMaps, write_known_maps
 from mien.avatar.learner import mean_start
 from mien.avatar.people_cache import write_people
 from mien.avatar.people_data import People
-from mien.avatar.sizes import tiny
+from mien.avatar.sizes import DecoderSize, tiny
+from mien.data_synth import portrait_paintings
 from mien.data_synth.lexicon import Lexicon
 from mien.head import Head
 
@@ -83,6 +85,29 @@ def test_the_card_tells_how_it_was_trained(loaded: LoadedEncoder) -> None:
     assert loaded.card["config"]["held_out"] == list(held_out_expressions())
     assert changes_of(loaded.card) == {"mouth_loss": False}
     assert changes_of({}) == {}
+
+
+def test_maps_are_learned_from_people_painted_once(
+    portraits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[list[str]] = []
+
+    def paint(folder: Path, names: list[str], size: DecoderSize) -> Iterator[torch.Tensor]:
+        assert (folder, size) == (portraits, tiny())
+        asked.append(names)
+        return (mean_start([Avatar.load(name)], size) for name in names)
+
+    monkeypatch.setattr(portrait_paintings, "painted_maps", paint)
+    for out in ("first", "second"):
+        argv = ["--data", str(portraits), "--out", str(tmp_path / out), "--size", "tiny"]
+        assert main(["train", "avatar", *argv, "--map-steps", "2", "--steps", "0"]) == 0
+    assert asked == [["child-dark", "adult-small"]], "and kept beside their pictures"
+    cards = [load_encoder(tmp_path / out).card for out in ("first", "second")]
+    assert [card["steps"] for card in cards] == [2, 2]
+    assert cards[0]["config"]["map_steps"] == 2
+    again = ["--out", str(tmp_path / "third"), "--warm-start", str(tmp_path / "first")]
+    argv = ["--data", str(portraits), "--size", "tiny", "--steps", "1", *again]
+    assert main(["train", "avatar", *argv]) == 0
 
 
 def test_everything_is_measured_and_written(
