@@ -123,6 +123,7 @@ def test_before_learning_everybody_is_the_template() -> None:
 
 def test_gradients_reach_every_parameter() -> None:
     network = encoder()
+    network.set_components(torch.randn_like(network.components))
     encoded = network(photos(2, 2), ["one", "many"])
     (encoded.attributes.sin().sum() + encoded.features.sin().sum()).backward()
     for name, parameter in network.named_parameters():
@@ -251,3 +252,22 @@ def test_sizes_that_cannot_be_built_are_refused() -> None:
     ):
         with pytest.raises(ValueError, match=said):
             dataclasses.replace(TINY, **dict[str, Any](changes))
+
+
+@torch.no_grad()
+def test_components_are_added_by_what_the_photos_show() -> None:
+    network = encoder()
+    shown = photos(2, 3)
+    plain = network(shown).attributes
+    with pytest.raises(ValueError, match=r"Components must be \[4, 7, 16, 16\], got \[3"):
+        network.set_components(torch.zeros(3, 7, 16, 16))
+    components = torch.zeros_like(network.components)
+    components[1, 4] = 2.0  # red, everywhere
+    network.set_components(components)
+    added = network(shown).attributes - plain
+    weights = network.glance(shown)[:, 1]
+    wanted = 2.0 * weights[:, None, None].expand(-1, 32, 32)
+    torch.testing.assert_close(added[:, 7], wanted, atol=1e-5, rtol=1e-5)
+    assert float(added[:, :7].abs().max()) < 1e-6 and float(added[:, 8:].abs().max()) < 1e-6
+    assert float((weights[0] - weights[1]).abs()) > 1e-4
+    torch.testing.assert_close(network.glance(shown.flip(1)), network.glance(shown))

@@ -9,7 +9,14 @@ import numpy as np
 import pytest
 import torch
 
-from mien.avatar.known_maps import KnownMaps, map_terms, write_known_maps
+from mien.avatar.known_maps import (
+    KnownMaps,
+    map_terms,
+    principal,
+    spread_known,
+    write_known_maps,
+)
+from mien.avatar.sizes import tiny
 from mien.avatar.static_maps import NUM_ATTRIBUTES
 
 SIDE = 6
@@ -94,3 +101,37 @@ def test_what_is_right_costs_nothing(maps: torch.Tensor) -> None:
     known = torch.cat([maps[:, :4], maps[:, 7:10]], 1)
     found = map_terms(maps[:1], known[:1], maps[0], torch.ones(SIDE, SIDE, dtype=torch.bool))
     assert all(float(value) == 0 for value in found.values())
+
+
+def test_principal_components_span_what_people_are(tmp_path: Path) -> None:
+    """Five people who differ in two ways alone, in all channels, smoothly over the maps."""
+    size, generator = tiny(), torch.Generator().manual_seed(1)
+    ways = torch.randn(2, 7, 2, 2, generator=generator)
+    ways = torch.nn.functional.interpolate(ways, (32, 32), mode="nearest")
+    weights = torch.tensor([[2.0, 0.1], [-2.0, 0.3], [1.0, -0.4], [-1.0, 0.2], [0.0, -0.2]])
+    people = spread_known(torch.einsum("pk,kcij->pcij", weights, ways)) + 0.5
+    write_known_maps(tmp_path / "maps.npy", iter(people), 5, 32)
+    known = KnownMaps(tmp_path / "maps.npy", 5, 32)
+    mean, components = principal(known, 4, size)
+    assert components.shape == (4, 7, 16, 16)
+    assert float(components[2:].abs().max()) < 1e-3, "nobody differs in a third way"
+    lengths = components.flatten(1).norm(dim=1)
+    assert float(lengths[0]) > float(lengths[1]) > 0
+    flat = components[:2].flatten(1)
+    assert abs(float(flat[0] @ flat[1])) < 1e-3 * float(lengths[0] * lengths[1])
+    small = torch.nn.functional.avg_pool2d(known.of(range(5)), 2).flatten(1)
+    apart = small - small.mean(0)
+    fitted = torch.linalg.lstsq(flat.T, apart.T).solution
+    torch.testing.assert_close(flat.T @ fitted, apart.T, atol=5e-3, rtol=0)
+    torch.testing.assert_close(fitted.square().mean(1), torch.ones(2), atol=1e-2, rtol=0)
+    color = people[:, 7:10].mean(0)
+    torch.testing.assert_close(mean[7:10], color, atol=2e-3, rtol=1e-3)
+    assert torch.equal(mean[10], torch.ones(32, 32)), "rotations are the surface's own"
+
+
+def test_known_channels_find_their_places(maps: torch.Tensor) -> None:
+    known = torch.cat([maps[:, :4], maps[:, 7:10]], 1)
+    whole = spread_known(known)
+    assert whole.shape == maps.shape
+    assert torch.equal(whole[:, :4], maps[:, :4]) and torch.equal(whole[:, 7:10], maps[:, 7:10])
+    assert float(whole[:, 4:7].abs().max()) == float(whole[:, 10:].abs().max()) == 0

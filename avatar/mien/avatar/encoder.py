@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from mien.avatar.backbone import Backbone, Block, BuiltInViT
 from mien.avatar.encoder_size import ENCODER_SIZES, EncoderSize
+from mien.avatar.known_maps import NUM_KNOWN, component_side, spread_known
 from mien.avatar.sizes import DecoderSize
 from mien.avatar.static_maps import NUM_ATTRIBUTES, WIDTHS, StaticMaps
 
@@ -28,6 +29,7 @@ __all__ = ["ENCODER_SIZES", "Encoded", "EncoderSize", "PhotoEncoder", "Sink", "p
 Sink = Literal["one", "many"]
 _NARROWEST = 24  # channels of maps at the full side, at the least
 _QUIET = 0.02  # standard deviation of sinks: what photos say shall outweigh them
+_GLANCE_WIDTHS, _GLANCE_SIDE, _GLANCE_HIDDEN = (16, 32, 64, 96, 96), 4, 192
 _LOUD = 0.5  # of queries: as loud as what they gather, so that places of the face are told apart
 
 
@@ -86,6 +88,7 @@ class PhotoEncoder(nn.Module):
     """
 
     template: Tensor
+    components: Tensor
 
     def __init__(
         self,
@@ -110,6 +113,9 @@ class PhotoEncoder(nn.Module):
         blank = torch.zeros(decoder.features, decoder.resolution, decoder.resolution)
         plain = StaticMaps.plain(decoder.resolution, blank).attributes().detach()
         self.register_buffer("template", plain)
+        self.glance = Glance(size.components)
+        side = component_side(decoder)
+        self.register_buffer("components", torch.zeros(size.components, NUM_KNOWN, side, side))
         self._awaken(builds_backbone=backbone is None)
 
     @torch.no_grad()
@@ -125,6 +131,7 @@ class PhotoEncoder(nn.Module):
             if isinstance(module, nn.Linear) and module not in given:
                 nn.init.xavier_uniform_(module.weight)
                 nn.init.zeros_(module.bias)
+        _awaken_stem(self.glance.stem)
         if builds_backbone:
             _awaken_stem(cast(BuiltInViT, self.backbone).stem)
 
@@ -142,6 +149,19 @@ class PhotoEncoder(nn.Module):
         if not bool(torch.isfinite(attributes).all()):
             raise ValueError("The template must be finite, got NaN or infinity.")
         self.template.copy_(attributes)
+
+    @torch.no_grad()
+    def set_components(self, components: Float[Tensor, "k 7 h h"]) -> None:
+        """Set the ways in which people's known maps differ, as `known_maps.principal` gives them.
+
+        Raises:
+            ValueError: If they are of another size.
+        """
+        if components.shape != self.components.shape:
+            raise ValueError(
+                f"Components must be {list(self.components.shape)}, got {list(components.shape)}."
+            )
+        self.components.copy_(components)
 
     def forward(
         self, photos: Float[Tensor, "b n 3 s s"], sink: Sink | Sequence[Sink] = "many"
@@ -165,7 +185,13 @@ class PhotoEncoder(nn.Module):
         side = self.size.query_side
         grid = self.norm(queries).transpose(1, 2).reshape(len(photos), -1, side, side)
         changes, features = self.maps(grid)
-        return Encoded(self.template + changes, features)
+        return Encoded(self.template + self._common(photos) + changes, features)
+
+    def _common(self, photos: Float[Tensor, "b n 3 s s"]) -> Float[Tensor, "b 14 r r"]:
+        """What the components make of a person."""
+        side = self.decoder.resolution
+        mixed = torch.einsum("bk,kcij->bcij", self.glance(photos), self.components)
+        return spread_known(nn.functional.interpolate(mixed, (side, side), mode="bilinear"))
 
     def _check(self, photos: Tensor) -> None:
         side = self.size.photo_side
@@ -186,6 +212,32 @@ class PhotoEncoder(nn.Module):
         if self.sinks is None:
             return tokens
         return torch.cat([tokens, self.sinks[kinds].unsqueeze(1)], 1)
+
+
+class Glance(nn.Module):
+    """From photos of a person to some numbers, the mean over the photos.
+
+    Args:
+        count: How many numbers.
+    """
+
+    def __init__(self, count: int) -> None:
+        super().__init__()
+        widths = (3, *_GLANCE_WIDTHS)
+        layers: list[nn.Module] = []
+        for before, after in zip(widths, widths[1:], strict=False):
+            layers += [nn.Conv2d(before, after, 3, 2, 1), nn.SiLU()]
+        self.stem = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(_GLANCE_SIDE), nn.Flatten())
+        self.join = nn.Sequential(
+            nn.Linear(widths[-1] * _GLANCE_SIDE**2, _GLANCE_HIDDEN),
+            nn.SiLU(),
+            nn.Linear(_GLANCE_HIDDEN, count),
+        )
+
+    def forward(self, photos: Float[Tensor, "b n 3 s s"]) -> Float[Tensor, "b k"]:
+        """Give the numbers of each person."""
+        seen: Tensor = self.join(self.stem(4.0 * photos.flatten(0, 1) - 2.0))
+        return seen.unflatten(0, photos.shape[:2]).mean(1)
 
 
 class MapHeads(nn.Module):

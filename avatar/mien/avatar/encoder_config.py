@@ -34,7 +34,7 @@ class EncoderConfig:
         window: Side of the window that a step judges a picture's structure in, pixels.
         encoder_rate: Learning rate of the encoder's attention at its highest; at rates that suit
             convolutions its tokens grow until they say one thing about a person.
-        head_rate: Of the convolutions that make maps of what was gathered.
+        head_rate: Of its convolutions: what is seen at a glance, and maps of what was gathered.
         unet_rate: Of the network that moves faces.
         template_rate: Of the mean person.
         warmup: Steps in which the rates rise, in both parts of the training.

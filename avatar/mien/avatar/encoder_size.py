@@ -18,6 +18,7 @@ class EncoderSize:
             built-in backbone has as many too.
         heads: Of the attention.
         query_side: Side of the grid of head queries over the texture.
+        components: Of known maps, see `mien.avatar.known_maps.principal`.
 
     Raises:
         ValueError: If a size cannot be built.
@@ -30,6 +31,7 @@ class EncoderSize:
     depth: int
     heads: int
     query_side: int
+    components: int
 
     def __post_init__(self) -> None:
         numbers = {name: value for name, value in vars(self).items() if name != "name"}
@@ -51,17 +53,17 @@ class EncoderSize:
 
 def full() -> EncoderSize:
     """The paper's widths and depths, for a GPU, `mien.avatar.sizes.full`, and a large backbone."""
-    return EncoderSize("full", 512, 16, 512, 6, 8, 50)
+    return EncoderSize("full", 512, 16, 512, 6, 8, 50, 64)
 
 
 def small() -> EncoderSize:
     """For a CPU and `mien.avatar.sizes.small`."""
-    return EncoderSize("small", 128, 16, 192, 2, 6, 20)
+    return EncoderSize("small", 128, 16, 192, 2, 6, 20, 48)
 
 
 def tiny() -> EncoderSize:
     """For tests, and `mien.avatar.sizes.tiny`."""
-    return EncoderSize("tiny", 32, 8, 32, 1, 2, 8)
+    return EncoderSize("tiny", 32, 8, 32, 1, 2, 8, 4)
 
 
 ENCODER_SIZES = {size.name: size for size in (full(), small(), tiny())}

@@ -13,17 +13,28 @@ from pathlib import Path
 import numpy as np
 import torch
 from jaxtyping import Bool, Float
-from torch import Tensor
+from torch import Tensor, nn
 
+from mien.avatar.sizes import DecoderSize
 from mien.avatar.static_maps import WIDTHS, StaticMaps
 from mien.files import whole_file
 
-__all__ = ["KnownMaps", "map_terms", "write_known_maps"]
+__all__ = [
+    "NUM_KNOWN",
+    "KnownMaps",
+    "component_side",
+    "map_terms",
+    "principal",
+    "spread_known",
+    "write_known_maps",
+]
 
 KNOWN = ("position", "opacity", "color")  # the others are the surface's own in every painting
 _PARTS = list(WIDTHS.values())
 _KNOWN_PARTS = [WIDTHS[name] for name in KNOWN]
-_CHANNELS = sum(_KNOWN_PARTS)
+NUM_KNOWN = sum(_KNOWN_PARTS)
+_COARSER = 2  # components' texels over those of maps
+_STILL = 1e-4  # variance of a component that nobody has
 
 
 class KnownMaps:
@@ -39,7 +50,7 @@ class KnownMaps:
     """
 
     def __init__(self, path: Path, people: int, resolution: int) -> None:
-        wanted = (people, _CHANNELS, resolution, resolution)
+        wanted = (people, NUM_KNOWN, resolution, resolution)
         try:
             self.values: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
         except (OSError, ValueError, EOFError) as error:
@@ -76,13 +87,63 @@ def write_known_maps(
     Raises:
         ValueError: If there are not as many as `people`.
     """
-    shape = (people, _CHANNELS, resolution, resolution)
+    shape = (people, NUM_KNOWN, resolution, resolution)
     with whole_file(path) as part:
         kept = np.lib.format.open_memmap(part, "w+", np.float16, shape)
         for number, attributes in zip(range(people), maps, strict=True):
             named = dict(zip(WIDTHS, torch.split(attributes, _PARTS), strict=True))
             kept[number] = torch.cat([named[name] for name in KNOWN]).numpy()
         kept.flush()
+
+
+def component_side(size: DecoderSize) -> int:
+    """Side of the components of a size's maps."""
+    return size.resolution // _COARSER
+
+
+def spread_known(known: Float[Tensor, "b 7 r r"]) -> Float[Tensor, "b 14 r r"]:
+    """Put known maps among zeros, in the order of `static_maps.WIDTHS`."""
+    parts = dict(zip(KNOWN, torch.split(known, _KNOWN_PARTS, 1), strict=True))
+    blank = known[:, :1] * 0.0
+    return torch.cat(
+        [
+            parts[name] if name in parts else blank.expand(-1, width, -1, -1)
+            for name, width in WIDTHS.items()
+        ],
+        1,
+    )
+
+
+def principal(
+    known: KnownMaps, count: int, size: DecoderSize
+) -> tuple[Float[Tensor, "14 r r"], Float[Tensor, "k 7 h h"]]:
+    """Find how the people's maps differ most.
+
+    Args:
+        known: Of all people.
+        count: How many ways, K.
+        size: Of the maps.
+
+    Returns:
+        The mean person's maps, and the principal components at half the side, each as large as
+        one standard deviation; zeros beyond what the people span.
+    """
+    side, people = component_side(size), len(known.values)
+    rows = torch.cat(
+        [nn.functional.adaptive_avg_pool2d(known.of([n]), side).flatten(1) for n in range(people)]
+    )
+    apart = rows - rows.mean(0)
+    values, vectors = torch.linalg.eigh((apart @ apart.T / people).double())
+    kept = min(count, people)
+    values, vectors = values.flip(0)[:kept], vectors.flip(1)[:, :kept]
+    found = torch.zeros(count, rows.shape[1])
+    found[:kept] = (vectors.T.float() @ apart) / people**0.5  # length: the root of the variance
+    found[:kept][values < _STILL] = 0.0
+    mean = sum((known.of([n]) for n in range(people)), torch.zeros(())) / people
+    plain = StaticMaps.plain(size.resolution, torch.zeros(1, size.resolution, size.resolution))
+    named = dict(zip(KNOWN, torch.split(mean[0], _KNOWN_PARTS), strict=True))
+    template = [named.get(name, getattr(plain, name).detach()) for name in WIDTHS]
+    return torch.cat(template), found.reshape(count, NUM_KNOWN, side, side)
 
 
 def map_terms(

@@ -22,7 +22,7 @@ from mien.acceleration import begin_accelerator
 from mien.avatar.course import Course
 from mien.avatar.encoder_config import EncoderConfig
 from mien.avatar.encoder_file import LoadedEncoder, save_encoder
-from mien.avatar.known_maps import KnownMaps
+from mien.avatar.known_maps import KnownMaps, principal
 from mien.avatar.learner import Learner
 from mien.avatar.lessons import Lessons
 from mien.avatar.people_data import People
@@ -67,7 +67,8 @@ def train_encoder(
         config: Everything that decides the result, with the people and the start.
         people: With layouts of `config.decoder`.
         start: The mean person's maps; learned along.
-        known: The people's maps, for `config.map_steps`.
+        known: The people's maps, for `config.map_steps`; their mean takes the place of `start`,
+            and the encoder gets their principal components, unless it goes on from another.
         begin: An encoder to go on from; its mean person takes the place of `start`.
         stop_after: Stop early after this many steps in all, as a killed run would.
         card: What else is to be said of the encoder.
@@ -89,6 +90,9 @@ def train_encoder(
     lessons = Lessons(
         people, config.data, config.balanced, config.held_out, config.most_photos, config.seed
     )
+    components = None
+    if config.map_steps and known is not None and begin is None:
+        start, components = principal(known, config.size.components, config.decoder)
     learner = Learner(
         config.size,
         config.decoder,
@@ -97,6 +101,8 @@ def train_encoder(
         config.position_map,
         config.precision,
     )
+    if components is not None:
+        learner.encoder.set_components(components)
     if begin is not None:
         learner.begin_from(begin)
     course = Course(config, people, lessons, known)
@@ -160,7 +166,7 @@ def _optimize(
 
 def _groups(config: EncoderConfig, learner: Learner) -> tuple[list[float], list[dict[str, Any]]]:
     """What learns at which rate."""
-    heads = list(learner.encoder.maps.parameters())
+    heads = [*learner.encoder.maps.parameters(), *learner.encoder.glance.parameters()]
     of_heads = {id(parameter) for parameter in heads}
     trunk = [p for p in learner.encoder.parameters() if id(p) not in of_heads and p.requires_grad]
     rates = [config.encoder_rate, config.head_rate, config.unet_rate, config.template_rate]
