@@ -237,7 +237,7 @@ class Glance(nn.Module):
     def forward(self, photos: Float[Tensor, "b n 3 s s"]) -> Float[Tensor, "b k"]:
         """Give the numbers of each person."""
         seen: Tensor = self.join(self.stem(4.0 * photos.flatten(0, 1) - 2.0))
-        return seen.unflatten(0, photos.shape[:2]).mean(1)
+        return torch.unflatten(seen, 0, photos.shape[:2]).mean(1)
 
 
 class MapHeads(nn.Module):
