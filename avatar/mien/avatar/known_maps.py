@@ -103,7 +103,7 @@ def component_side(size: DecoderSize) -> int:
 
 def spread_known(known: Float[Tensor, "b 7 r r"]) -> Float[Tensor, "b 14 r r"]:
     """Put known maps among zeros, in the order of `static_maps.WIDTHS`."""
-    parts = dict(zip(KNOWN, torch.split(known, _KNOWN_PARTS, 1), strict=True))
+    parts: dict[str, Tensor] = dict(zip(KNOWN, torch.split(known, _KNOWN_PARTS, 1), strict=True))
     blank = known[:, :1] * 0.0
     return torch.cat(
         [
@@ -141,9 +141,9 @@ def principal(
     found[:kept][values < _STILL] = 0.0
     mean = sum((known.of([n]) for n in range(people)), torch.zeros(())) / people
     plain = StaticMaps.plain(size.resolution, torch.zeros(1, size.resolution, size.resolution))
-    named = dict(zip(KNOWN, torch.split(mean[0], _KNOWN_PARTS), strict=True))
-    template = [named.get(name, getattr(plain, name).detach()) for name in WIDTHS]
-    return torch.cat(template), found.reshape(count, NUM_KNOWN, side, side)
+    named: dict[str, Tensor] = {name: getattr(plain, name).detach() for name in WIDTHS}
+    named.update(zip(KNOWN, torch.split(mean[0], _KNOWN_PARTS), strict=True))
+    return torch.cat([named[name] for name in WIDTHS]), found.reshape(count, NUM_KNOWN, side, side)
 
 
 def map_terms(
