@@ -63,7 +63,8 @@ class Person:
     def __init__(
         self, name: str, sink: Sink, frames: list[int], pictures: list[int], of: People
     ) -> None:
-        self.name, self.sink, self.frames, self.pictures = name, sink, frames, pictures
+        self.sink: Sink = sink
+        self.name, self.frames, self.pictures = name, frames, pictures
         self.number = int(of.tracks["people"][frames[0]])
         self._of = of
 
