@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from mien.avatar.encoder import Sink
 from mien.avatar.encoder_config import EncoderConfig
 from mien.avatar.known_maps import KnownMaps, map_terms
 from mien.avatar.learner import Learner
@@ -71,7 +72,7 @@ class Course:
     ) -> Terms:
         assert self.known is not None, "whoever trains has checked it"
         batch = self.lessons.of_step(step, self.config.map_people, 1)
-        sinks = [lesson.person.sink for lesson in batch]
+        sinks: list[Sink] = [lesson.person.sink for lesson in batch]
         encoded = learner.encode(self._photos(batch, rng, device), sinks)
         known = self.known.of([lesson.person.number for lesson in batch]).to(device)
         template = learner.encoder.template
