@@ -22,14 +22,15 @@ if TYPE_CHECKING:
 
 _FRAMES = 64
 _NOTES = (
-    "Each form was trained for the same number of steps on the same windows, with networks of the "
-    "same width; the shipped one longer, on more, and with emphasis. Upper-face dynamics: the "
-    "truth's deviation over time minus the decoded one's, mean over points and performances (FDD as in CodeTalker's "
-    "paper); 0 is best, above 0 moves too little. Worst lip: the largest lip error of a frame, "
-    "mean (LVE). Codes used and perplexity: of a chain, the mean over its codebooks. Same look: "
-    "tokens that stay, with all their integers, when coefficients change and the points' root "
-    "mean square moves by 0.1 mm. Another person: tokens that stay when a child or an old person "
-    "plays the performance and the motion is found from the points of that face, unknown whose"
+    "Each form was trained for the same number of steps on the same windows, with networks of "
+    "the same width; the shipped one longer, on more, and with emphasis. Upper-face dynamics: "
+    "the truth's deviation over time minus the decoded one's, mean over points and performances"
+    " (FDD as in CodeTalker's paper); 0 is best, above 0 moves too little. Worst lip: the "
+    "largest lip error of a frame, mean (LVE). Codes used and perplexity: of a chain, the mean "
+    "over its codebooks. Same look: tokens that stay, with all their integers, when "
+    "coefficients change and the points' root mean square moves by 0.1 mm. Another person: "
+    "tokens that stay when a child or an old person plays the performance and the motion is "
+    "found from the points of that face, unknown whose"
 )
 
 
