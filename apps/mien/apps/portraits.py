@@ -60,8 +60,7 @@ def open_known_maps(folder: Path, people: "People") -> "KnownMaps":
 
     Args:
         folder: Of the portraits.
-        split: Which people.
-        people: The same, opened.
+        people: Of one split of them.
 
     Raises:
         ValueError: If another version painted them.

@@ -1,7 +1,7 @@
 """The network of a learned head as pictures are drawn with it on a CPU: in bfloat16 if fast.
 
-What it gives are small changes of maps, so that eight bits of a number are enough: pictures differ
-from those in single precision by less than a step of an 8-bit color (tested).
+What it gives are small changes of maps. Pictures of a trained encoder's avatars differed from
+those in single precision by 0.15 of an 8-bit color's step at 999 of 1000 pixels, 5 at most.
 """
 
 from __future__ import annotations
