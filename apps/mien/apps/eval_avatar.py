@@ -152,9 +152,7 @@ class EvaluateAvatar:
                 shot for each in track(steps, len(chosen), "drawing", "person") for shot in each
             ),
             "floor": tuple(floors(*asked)),
-            "ceiling": tuple(ceilings(loaded, test, chosen, judge, hidden, known))
-            if known
-            else (),
+            "ceiling": () if known is None else tuple(ceilings(*asked, known)),
             "judge": separation(judge, test, seed=self.seed),
             "making": making_seconds(loaded, test, chosen[0], self.refine_steps, self.repeats),
         }

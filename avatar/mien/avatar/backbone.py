@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Sequence
 from typing import Any, Self
 
 import torch
@@ -96,10 +98,7 @@ class BuiltInViT(Backbone):
         self.width = width
         halvings = patch.bit_length() - 1
         widths = [3] + [max(8, width >> (halvings - 1 - i)) for i in range(halvings)]
-        layers: list[nn.Module] = []
-        for before, after in zip(widths, widths[1:], strict=False):
-            layers += [nn.Conv2d(before, after, 3, 2, 1), nn.SiLU()]
-        self.stem = nn.Sequential(*layers, nn.Conv2d(widths[-1], width, 1))
+        self.stem = nn.Sequential(*halvings_of(widths), nn.Conv2d(widths[-1], width, 1))
         side = photo_side // patch
         self.places = nn.Parameter(0.02 * torch.randn(1, side * side, width))
         self.blocks = nn.ModuleList(Block(width, heads) for _ in range(depth))
@@ -110,6 +109,14 @@ class BuiltInViT(Backbone):
         for block in self.blocks:
             tokens = block(tokens)
         return tokens
+
+
+def halvings_of(widths: Sequence[int]) -> list[nn.Module]:
+    """Strided convolutions from each width to the next."""
+    layers: list[nn.Module] = []
+    for before, after in itertools.pairwise(widths):
+        layers += [nn.Conv2d(before, after, 3, 2, 1), nn.SiLU()]
+    return layers
 
 
 class FrozenBackbone(Backbone):

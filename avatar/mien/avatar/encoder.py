@@ -18,11 +18,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from mien.avatar.backbone import Backbone, Block, BuiltInViT
+from mien.avatar.backbone import Backbone, Block, BuiltInViT, halvings_of
 from mien.avatar.encoder_size import ENCODER_SIZES, EncoderSize
 from mien.avatar.known_maps import NUM_KNOWN, component_side, spread_known
 from mien.avatar.sizes import DecoderSize
-from mien.avatar.static_maps import NUM_ATTRIBUTES, WIDTHS, StaticMaps
+from mien.avatar.static_maps import NUM_ATTRIBUTES, StaticMaps, by_name
 
 __all__ = ["ENCODER_SIZES", "Encoded", "EncoderSize", "PhotoEncoder", "Sink", "person_maps"]
 
@@ -65,8 +65,7 @@ def person_maps(
         features: As in `Encoded`.
         start: What drift is measured from, as `PhotoEncoder.template`; None takes `attributes`.
     """
-    parts = torch.split(attributes.detach(), list(WIDTHS.values()))
-    named = {name: part.clone() for name, part in zip(WIDTHS, parts, strict=True)}
+    named = {name: part.clone() for name, part in by_name(attributes.detach()).items()}
     maps = StaticMaps(**named, features=features.detach().clone())
     if start is not None:
         maps.start_position = start[:3].detach().clone()
@@ -223,13 +222,10 @@ class Glance(nn.Module):
 
     def __init__(self, count: int) -> None:
         super().__init__()
-        widths = (3, *_GLANCE_WIDTHS)
-        layers: list[nn.Module] = []
-        for before, after in zip(widths, widths[1:], strict=False):
-            layers += [nn.Conv2d(before, after, 3, 2, 1), nn.SiLU()]
-        self.stem = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(_GLANCE_SIDE), nn.Flatten())
+        stem = halvings_of((3, *_GLANCE_WIDTHS))
+        self.stem = nn.Sequential(*stem, nn.AdaptiveAvgPool2d(_GLANCE_SIDE), nn.Flatten())
         self.join = nn.Sequential(
-            nn.Linear(widths[-1] * _GLANCE_SIDE**2, _GLANCE_HIDDEN),
+            nn.Linear(_GLANCE_WIDTHS[-1] * _GLANCE_SIDE**2, _GLANCE_HIDDEN),
             nn.SiLU(),
             nn.Linear(_GLANCE_HIDDEN, count),
         )

@@ -16,7 +16,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from mien.avatar.sizes import DecoderSize
-from mien.avatar.static_maps import WIDTHS, StaticMaps
+from mien.avatar.static_maps import WIDTHS, StaticMaps, by_name
 from mien.files import whole_file
 
 __all__ = [
@@ -30,7 +30,6 @@ __all__ = [
 ]
 
 KNOWN = ("position", "opacity", "color")  # the others are the surface's own in every painting
-_PARTS = list(WIDTHS.values())
 _KNOWN_PARTS = [WIDTHS[name] for name in KNOWN]
 NUM_KNOWN = sum(_KNOWN_PARTS)
 _COARSER = 2  # components' texels over those of maps
@@ -72,11 +71,13 @@ class KnownMaps:
             person: Who.
             features: Channels of identity features, all zeros.
         """
-        position, opacity, color = torch.split(self.of([person])[0], _KNOWN_PARTS)
-        blank = torch.zeros(features, *position.shape[1:])
+        known = _known_by_name(self.of([person])[0])
+        blank = torch.zeros(features, *self.values.shape[2:])
         plain = StaticMaps.plain(blank.shape[-1], blank)
         scale, rotation = plain.scale.detach(), plain.rotation.detach()
-        return StaticMaps(position, opacity, scale, color, rotation, blank)
+        return StaticMaps(
+            known["position"], known["opacity"], scale, known["color"], rotation, blank
+        )
 
 
 def write_known_maps(
@@ -91,9 +92,13 @@ def write_known_maps(
     with whole_file(path) as part:
         kept = np.lib.format.open_memmap(part, "w+", np.float16, shape)
         for number, attributes in zip(range(people), maps, strict=True):
-            named = dict(zip(WIDTHS, torch.split(attributes, _PARTS), strict=True))
+            named = by_name(attributes)
             kept[number] = torch.cat([named[name] for name in KNOWN]).numpy()
         kept.flush()
+
+
+def _known_by_name(known: Float[Tensor, "*b 7 r r"]) -> dict[str, Tensor]:
+    return dict(zip(KNOWN, torch.split(known, _KNOWN_PARTS, -3), strict=True))
 
 
 def component_side(size: DecoderSize) -> int:
@@ -103,7 +108,7 @@ def component_side(size: DecoderSize) -> int:
 
 def spread_known(known: Float[Tensor, "b 7 r r"]) -> Float[Tensor, "b 14 r r"]:
     """Put known maps among zeros, in the order of `static_maps.WIDTHS`."""
-    parts: dict[str, Tensor] = dict(zip(KNOWN, torch.split(known, _KNOWN_PARTS, 1), strict=True))
+    parts = _known_by_name(known)
     blank = known[:, :1] * 0.0
     return torch.cat(
         [
@@ -142,7 +147,7 @@ def principal(
     mean = sum((known.of([n]) for n in range(people)), torch.zeros(())) / people
     plain = StaticMaps.plain(size.resolution, torch.zeros(1, size.resolution, size.resolution))
     named: dict[str, Tensor] = {name: getattr(plain, name).detach() for name in WIDTHS}
-    named.update(zip(KNOWN, torch.split(mean[0], _KNOWN_PARTS), strict=True))
+    named.update(_known_by_name(mean[0]))
     return torch.cat([named[name] for name in WIDTHS]), found.reshape(count, NUM_KNOWN, side, side)
 
 
@@ -164,9 +169,7 @@ def map_terms(
         Absolute differences by the names of the maps: colors and opacities after activation,
         positions in centimetres; and "others", of what is not known, before activation.
     """
-    named = dict(zip(WIDTHS, torch.split(attributes, _PARTS, 1), strict=True))
-    plain = dict(zip(WIDTHS, torch.split(template, _PARTS), strict=True))
-    wanted = dict(zip(KNOWN, torch.split(known, _KNOWN_PARTS, 1), strict=True))
+    named, plain, wanted = by_name(attributes), by_name(template), _known_by_name(known)
     found = {"position": (named["position"] - wanted["position"]).abs()}
     for name in ("opacity", "color"):
         found[name] = (named[name].sigmoid() - wanted[name].sigmoid()).abs()

@@ -10,6 +10,11 @@ WIDTHS = {"position": 3, "opacity": 1, "scale": 3, "color": 3, "rotation": 4}
 NUM_ATTRIBUTES = sum(WIDTHS.values())
 
 
+def by_name(attributes: Float[Tensor, "*b 14 r r"]) -> dict[str, Tensor]:
+    """Attribute maps apart, by their names in `WIDTHS`."""
+    return dict(zip(WIDTHS, torch.split(attributes, list(WIDTHS.values()), -3), strict=True))
+
+
 class StaticMaps(nn.Module):
     """One person's attribute maps, before activation, and identity features; all are learned.
 
