@@ -18,6 +18,7 @@ from mien.avatar import create
 from mien.avatar.avatar import Avatar
 from mien.avatar.encoder import ENCODER_SIZES, PhotoEncoder
 from mien.avatar.encoder_file import save_encoder
+from mien.avatar.finer import finer_size
 from mien.avatar.learned import make_unet
 from mien.avatar.render import render
 from mien.avatar.sizes import DecoderSize, tiny
@@ -64,7 +65,7 @@ def learned() -> Avatar:
 def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> type[Stage]:
     own = stage_landmarks(Stage, tmp_path, monkeypatch)
     monkeypatch.setattr(create, "SHIPPED_ENCODER", tmp_path / "none")
-    monkeypatch.setattr(create, "from_paint", lambda: SIZE)
+    monkeypatch.setattr(create, "photo_size", lambda: SIZE)
     monkeypatch.setattr(create, "paint_start", lambda *given: Avatar.load("adult-small"))
     return own
 
@@ -257,5 +258,5 @@ def test_a_trained_encoder_gives_the_start(
     assert main([*argv, "--steps", "0"]) == 0
     assert "no trained encoder" not in capsys.readouterr().err
     made = Avatar.load(out)
-    assert made.learned is not None and made.learned.size == tiny()
+    assert made.learned is not None and made.learned.size == finer_size(tiny())
     assert "a trained encoder" in made.made_by

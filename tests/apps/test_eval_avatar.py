@@ -134,7 +134,7 @@ def test_everything_is_measured_and_written(
 def test_paintings_are_the_ceiling(people: People, loaded: LoadedEncoder, tmp_path: Path) -> None:
     """The people of this collection are shipped ones: their maps at rest draw them best."""
     painted = [mean_start([Avatar.load(n)], tiny()) for n in ("child-dark", "adult-small")]
-    write_known_maps(tmp_path / "maps.npy", iter(painted), 2, 32)
+    write_known_maps(tmp_path / "maps.npy", enumerate(painted), 2, 32)
     known = KnownMaps(tmp_path / "maps.npy", 2, 32)
     judge = train_face_identity(people, 1)
     sittings = choose_sittings(people, ["smile"], most_photos=2, pictures=3)

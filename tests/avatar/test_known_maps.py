@@ -30,7 +30,7 @@ def maps() -> torch.Tensor:
 
 @pytest.fixture
 def kept(maps: torch.Tensor, tmp_path: Path) -> Path:
-    write_known_maps(tmp_path / "maps.npy", iter(maps), len(maps), SIDE)
+    write_known_maps(tmp_path / "maps.npy", enumerate(maps), len(maps), SIDE)
     return tmp_path / "maps.npy"
 
 
@@ -41,8 +41,8 @@ def test_they_are_read_back_by_number(maps: torch.Tensor, kept: Path) -> None:
 
 
 def test_a_stopped_writer_leaves_nothing(maps: torch.Tensor, tmp_path: Path) -> None:
-    def some() -> Iterator[torch.Tensor]:
-        yield maps[0]
+    def some() -> Iterator[tuple[int, torch.Tensor]]:
+        yield 0, maps[0]
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -51,8 +51,8 @@ def test_a_stopped_writer_leaves_nothing(maps: torch.Tensor, tmp_path: Path) -> 
 
 
 def test_too_few_maps_are_refused(maps: torch.Tensor, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="shorter"):
-        write_known_maps(tmp_path / "maps.npy", iter(maps[:2]), 3, SIDE)
+    with pytest.raises(ValueError, match="of all 3, 1 are missing"):
+        write_known_maps(tmp_path / "maps.npy", enumerate(maps[:2]), 3, SIDE)
     assert not list(tmp_path.iterdir())
 
 
@@ -110,7 +110,7 @@ def test_principal_components_span_what_people_are(tmp_path: Path) -> None:
     ways = torch.nn.functional.interpolate(ways, (32, 32), mode="nearest")
     weights = torch.tensor([[2.0, 0.1], [-2.0, 0.3], [1.0, -0.4], [-1.0, 0.2], [0.0, -0.2]])
     people = spread_known(torch.einsum("pk,kcij->pcij", weights, ways)) + 0.5
-    write_known_maps(tmp_path / "maps.npy", iter(people), 5, 32)
+    write_known_maps(tmp_path / "maps.npy", enumerate(people), 5, 32)
     known = KnownMaps(tmp_path / "maps.npy", 5, 32)
     mean, components = principal(known, 4, size)
     assert components.shape == (4, 7, 16, 16)

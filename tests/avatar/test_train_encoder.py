@@ -150,7 +150,7 @@ def test_a_killed_run_goes_on_bit_for_bit(
 def test_maps_alone_are_learned_first(people: People, start: torch.Tensor, tmp_path: Path) -> None:
     painted = [mean_start([Avatar.load(n)], tiny()) for n in ("child-dark", "adult-small")]
     assert [person.name for person in people.everyone] == ["child-dark", "adult-small"]
-    write_known_maps(tmp_path / "maps.npy", iter(painted), 2, 32)
+    write_known_maps(tmp_path / "maps.npy", enumerate(painted), 2, 32)
     known = KnownMaps(tmp_path / "maps.npy", 2, 32)
     taught = config(tmp_path / "a", steps=1, map_steps=40, map_people=2)
     told: list[dict[str, float]] = []

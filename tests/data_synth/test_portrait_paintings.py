@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from mien.avatar.learned import LearnedHead, make_unet
 from mien.avatar.people_cache import MOTION_TRACKS
 from mien.avatar.prepared import bake_identity
 from mien.avatar.render import render
-from mien.avatar.sizes import small
+from mien.avatar.sizes import small, tiny
 from mien.avatar.uv_layout import UVLayout
 from mien.data_synth import portrait_shards
 from mien.data_synth.portrait_paintings import painted_maps
@@ -42,7 +43,7 @@ def test_painted_maps_draw_who_the_pictures_show(folder: Path) -> None:
     assert [picture.identity for picture in pictures] == list(NAMES)
     features = torch.zeros(size.features, size.resolution, size.resolution)
     errors = torch.zeros(2, 2)
-    for column, attributes in enumerate(painted_maps(folder, NAMES, size)):
+    for column, attributes in painted_maps(folder, NAMES, size):
         assert attributes.shape == (14, size.resolution, size.resolution)
         for row, picture in enumerate(pictures):
             assert picture.motion.shape is not None
@@ -73,3 +74,15 @@ def test_people_of_another_painter_are_refused(folder: Path) -> None:
     (folder / "manifest.json").write_text(json.dumps(manifest | {"recipe": "older"}))
     with pytest.raises(ValueError, match="another version painted; draw the portraits again"):
         next(painted_maps(folder, NAMES, small()))
+
+
+def test_processes_paint_the_same_maps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(portrait_shards, "session_bytes", lambda config, number: b"")
+    config = dataclasses.replace(CONFIG, num_sessions=2, one_view_people=1)
+    list(write_portraits(tmp_path, config))
+    names = ["5-00001-00", "5-00000-00"]
+    alone = dict(painted_maps(tmp_path, names, tiny()))
+    together = dict(painted_maps(tmp_path, names, tiny(), workers=2))
+    assert sorted(alone) == sorted(together) == [0, 1]
+    assert all(torch.equal(alone[place], together[place]) for place in alone)
+    assert not torch.equal(alone[0], alone[1])

@@ -55,12 +55,13 @@ def open_people(
     return People(kept, size, head)
 
 
-def open_known_maps(folder: Path, people: "People") -> "KnownMaps":
+def open_known_maps(folder: Path, people: "People", workers: int = 1) -> "KnownMaps":
     """Open what the people of one split were painted as, painting them again at the first time.
 
     Args:
         folder: Of the portraits.
         people: Of one split of them.
+        workers: Processes that paint.
 
     Raises:
         ValueError: If another version painted them.
@@ -74,7 +75,8 @@ def open_known_maps(folder: Path, people: "People") -> "KnownMaps":
     path = people.folder / f"maps-{side}-{key[:16]}.npy"
     if not path.is_file():
         say(f"painting {count:,} people once more, for their maps")
-        maps = painted_maps(folder, [person.name for person in people.everyone], people.size)
+        names = [person.name for person in people.everyone]
+        maps = painted_maps(folder, names, people.size, workers)
         write_known_maps(path, maps, count, side)
     return KnownMaps(path, count, side)
 

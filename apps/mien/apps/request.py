@@ -85,6 +85,12 @@ def check_seed(seed: int) -> None:
         raise ValueError(f"`seed` must be from 0 to {MAX_SEED}, got {seed}.")
 
 
+def check_workers(workers: int) -> None:
+    """Refuse a number of processes that nobody can mean."""
+    if not 1 <= workers <= 1024:
+        raise ValueError(f"`workers` must be from 1 to 1024, got {workers}.")
+
+
 def check_sampling(temperature: float, top_p: float) -> None:
     """Refuse settings that leave nothing to sample from."""
     if not (0 <= temperature <= 5 and math.isfinite(temperature)):

@@ -11,7 +11,7 @@ import tyro
 
 from mien.apps.progress import say, track
 from mien.apps.refusal import refusing
-from mien.apps.request import check_seed
+from mien.apps.request import check_seed, check_workers
 from mien.apps.train import check_folder
 
 CLIPS = 16_000
@@ -75,8 +75,7 @@ class Synth:
             raise ValueError(f"`clips` must be from 1 to {MAX_CLIPS}, got {self.clips}.")
         if self.hours is not None:
             check_hours(self.hours)
-        if not 1 <= self.workers <= 1024:
-            raise ValueError(f"`workers` must be from 1 to 1024, got {self.workers}.")
+        check_workers(self.workers)
 
 
 def _begun(steps: Iterator[tuple[int, int]]) -> Iterator[tuple[int, int]]:

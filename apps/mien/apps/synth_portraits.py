@@ -10,7 +10,7 @@ import tyro
 
 from mien.apps.progress import say, track
 from mien.apps.refusal import refusing
-from mien.apps.request import check_seed
+from mien.apps.request import check_seed, check_workers
 from mien.apps.train import check_folder
 
 if TYPE_CHECKING:
@@ -52,8 +52,7 @@ class SynthPortraits:
         """Check, draw the shards that are missing, count."""
         with refusing():
             check_seed(self.seed)
-            if not 1 <= self.workers <= 1024:
-                raise ValueError(f"`workers` must be from 1 to 1024, got {self.workers}.")
+            check_workers(self.workers)
             config = self.config()
             check_folder(self.out)
         say(str(self))

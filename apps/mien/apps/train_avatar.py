@@ -1,5 +1,6 @@
 """`mien train avatar`: the photo encoder and the network that moves faces."""
 
+import os
 import sys
 import time
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ import tyro
 from mien.apps.portraits import check_portraits, held_out_expressions, open_known_maps, open_people
 from mien.apps.progress import say
 from mien.apps.refusal import refusing
-from mien.apps.request import Device, check_device, check_seed
+from mien.apps.request import Device, check_device, check_seed, check_workers
 from mien.apps.train import check_folder
 
 if TYPE_CHECKING:
@@ -45,6 +46,8 @@ class TrainAvatar:
     """Pictures of a person at one instant that are drawn in a step."""
     precision: Literal["fp32", "bf16"] = "fp32"
     """Of the networks; bf16 needs a processor with bf16 instructions."""
+    workers: int = os.cpu_count() or 1
+    """Processes that paint people for `--map-steps`; training itself is one."""
     seed: int = 0
     """Of weights and order."""
     resume: bool = True
@@ -67,6 +70,7 @@ class TrainAvatar:
         with refusing():
             check_portraits(self.data)
             check_seed(self.seed)
+            check_workers(self.workers)
             check_device(self.device)
             config = self.config()
             check_folder(self.out)
@@ -82,7 +86,9 @@ class TrainAvatar:
             with refusing():
                 begin = None if self.warm_start is None else load_encoder(self.warm_start)
                 people = open_people(self.data, "train", config.decoder, config.size.photo_side)
-                known = open_known_maps(self.data, people) if self.map_steps else None
+                known = None
+                if self.map_steps:
+                    known = open_known_maps(self.data, people, self.workers)
             start = mean_start([Avatar.load(name) for name in STARTS], config.decoder)
             begun = time.perf_counter()
 

@@ -13,6 +13,7 @@ from torch import Tensor
 from mien.avatar.avatar import Avatar
 from mien.avatar.encoder import Encoded, person_maps
 from mien.avatar.encoder_file import LoadedEncoder, load_encoder
+from mien.avatar.finer import made_finer
 from mien.avatar.learned import LearnedHead
 from mien.avatar.lift import lift
 from mien.avatar.photo_colors import measure_palette
@@ -30,7 +31,7 @@ from mien.avatar.pictures import PosedPicture
 from mien.avatar.prepared import Prepared
 from mien.avatar.refine import refine
 from mien.avatar.render import render
-from mien.avatar.sizes import DecoderSize
+from mien.avatar.sizes import photo_size
 from mien.avatar.starts import learned_layout, start_from
 from mien.avatar.unfolding import keep_lids
 from mien.head import Head
@@ -39,11 +40,6 @@ SHIPPED_ENCODER = Path(__file__).parent / "weights" / "encoder"
 MOST_PHOTOS = 16
 _LAID = ("position", "rotation")  # discs lie on the skin; few views teach how, and gaps open
 _REFINED_SIDE = 320  # pixels: about a texel of the face each
-
-
-def from_paint() -> DecoderSize:
-    """Size of avatars that begin from a painting: finer maps, since nothing moves within them."""
-    return DecoderSize("photo", 320, 60_000, 4, (8, 8, 16, 16, 16))
 
 
 def find_encoder(folder: str | Path | None = None) -> Path | None:
@@ -121,14 +117,14 @@ def _start(poses: Sequence[PhotoPose], loaded: LoadedEncoder | None, name: str) 
     assert shape is not None, "fitted motions carry the identity"
     painted = paint_start(shape, palette, name)
     if loaded is None:
-        return start_from(painted, from_paint())
+        return start_from(painted, photo_size())
     crops = torch.stack([pose.crop for pose in poses])[None]
-    encoded: Encoded = loaded.encoder(crops)
-    attributes, features = encoded.person(0)
+    read: Encoded = loaded.encoder(crops)
+    attributes, features = read.person(0)
     maps = person_maps(attributes, features, loaded.encoder.template)
     layout = learned_layout(painted, loaded.decoder)
-    learned = LearnedHead(loaded.decoder, layout, maps, loaded.unet)
-    return dataclasses.replace(painted, learned=learned)
+    encoded = LearnedHead(loaded.decoder, layout, maps, loaded.unet)
+    return dataclasses.replace(painted, learned=made_finer(encoded, painted))
 
 
 def _with_gaze(avatar: Avatar, picture: PosedPicture) -> PosedPicture:

@@ -83,7 +83,8 @@ class PhotoEncoder(nn.Module):
         sinks: Have a bias sink for each kind of data; without, `sink` changes nothing.
 
     Raises:
-        ValueError: If the queries cannot be doubled to the decoder's resolution.
+        ValueError: If the queries cannot be doubled to the decoder's resolution, or its network is
+            coarser than its maps.
     """
 
     template: Tensor
@@ -296,6 +297,11 @@ def _convolve(before: int, after: int) -> nn.Sequential:
 
 
 def _doublings(size: EncoderSize, decoder: DecoderSize) -> int:
+    if decoder.coarser != 1:
+        raise ValueError(
+            f"An encoder makes maps as fine as its network's, got the decoder {decoder.name!r}, "
+            f"whose network is {decoder.coarser} times coarser."
+        )
     times, rest = divmod(decoder.resolution, size.query_side)
     if rest or times < 1 or times & (times - 1):
         raise ValueError(

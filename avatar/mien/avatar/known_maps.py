@@ -81,19 +81,29 @@ class KnownMaps:
 
 
 def write_known_maps(
-    path: Path, maps: Iterable[Float[Tensor, "14 r r"]], people: int, resolution: int
+    path: Path, maps: Iterable[tuple[int, Float[Tensor, "14 r r"]]], people: int, resolution: int
 ) -> None:
-    """Write the maps of people, in the order of their numbers, whole or not at all.
+    """Write the maps of people, whole or not at all.
+
+    Args:
+        path: Where.
+        maps: Of each person by number, in any order.
+        people: How many.
+        resolution: Side of the maps.
 
     Raises:
-        ValueError: If there are not as many as `people`.
+        ValueError: If anybody is missing.
     """
     shape = (people, NUM_KNOWN, resolution, resolution)
     with whole_file(path) as part:
         kept = np.lib.format.open_memmap(part, "w+", np.float16, shape)
-        for number, attributes in zip(range(people), maps, strict=True):
+        missing = set(range(people))
+        for number, attributes in maps:
             named = by_name(attributes)
             kept[number] = torch.cat([named[name] for name in KNOWN]).numpy()
+            missing.discard(number)
+        if missing:
+            raise ValueError(f"Known maps are wanted of all {people}, {len(missing)} are missing.")
         kept.flush()
 
 

@@ -93,10 +93,12 @@ class LearnedHead(nn.Module):
 
     def __init__(self, size: DecoderSize, layout: UVLayout, maps: StaticMaps, unet: UNet) -> None:
         super().__init__()
-        if (maps.resolution, len(maps.features)) != (size.resolution, size.features):
+        features = (size.features, size.network_side, size.network_side)
+        if maps.resolution != size.resolution or maps.features.shape != features:
             raise ValueError(
                 f"Maps of the size {size.name!r} must have a side of {size.resolution} and "
-                f"{size.features} features, got {maps.resolution} and {len(maps.features)}."
+                f"features {list(features)}, got {maps.resolution} and "
+                f"{list(maps.features.shape)}."
             )
         self.size, self.layout, self.maps, self.unet = size, layout, maps, unet
         self._quick: QuickUNet | None = None
@@ -140,6 +142,9 @@ class LearnedHead(nn.Module):
             deltas = self._quick(seen)
         else:
             deltas = self.unet(seen)
+        if self.size.coarser > 1:
+            side = (self.size.resolution, self.size.resolution)
+            deltas = nn.functional.interpolate(deltas, side, mode="bilinear")
         changed: Tensor = self.maps.attributes() + self.layout.dynamic * deltas
         return changed
 

@@ -58,7 +58,7 @@ def read_learned(
             f"{folder} was made for another texture: it has {count} Gaussians, "
             f"the head {head.name!r} gives {layout.num_gaussians}."
         )
-    features = torch.zeros(size.features, size.resolution, size.resolution)
+    features = torch.zeros(size.features, size.network_side, size.network_side)
     maps = StaticMaps.plain(size.resolution, features)
     learned = LearnedHead(size, layout, maps, make_unet(size))
     try:
@@ -81,6 +81,7 @@ def _read_size(card: dict[str, Any], folder: Path) -> tuple[DecoderSize, int]:
             int(given["num_gaussians"]),
             int(given["features"]),
             (first, second, third, fourth, fifth),
+            int(given.get("coarser", 1)),
         )
         count = int(entry["gaussians"])
     except (KeyError, TypeError, ValueError, AttributeError) as error:

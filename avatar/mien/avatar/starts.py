@@ -49,7 +49,7 @@ def start_from(
     """
     generator = torch.Generator().manual_seed(seed)
     layout = learned_layout(avatar, size)
-    side = (size.resolution, size.resolution)
+    side = (size.network_side, size.network_side)
     features = _FEATURES * torch.randn(size.features, *side, generator=generator)
     maps = read_painting(avatar, layout, features)
     if unet is None:

@@ -24,10 +24,10 @@ class StaticMaps(nn.Module):
         scale: Added to the logarithm of the standard deviations of `UVLayout`.
         color: sRGB before a sigmoid.
         rotation: Quaternion wxyz of any length but zero, after the rotation of `UVLayout`.
-        features: What the network may know of the person.
+        features: What the network may know of the person; may be coarser than the maps.
 
     Raises:
-        ValueError: If the maps are not square, of one side, or have other channels.
+        ValueError: If attribute maps are not square, of one side, or have other channels.
     """
 
     start_position: Tensor
@@ -48,7 +48,7 @@ class StaticMaps(nn.Module):
         self.color = nn.Parameter(color)
         self.rotation = nn.Parameter(rotation)
         self.features = nn.Parameter(features)
-        side = features.shape[-1]
+        side = position.shape[-1]
         for name, width in WIDTHS.items():
             came = tuple(getattr(self, name).shape)
             if came != (width, side, side):
@@ -58,7 +58,7 @@ class StaticMaps(nn.Module):
     @property
     def resolution(self) -> int:
         """Side of the maps."""
-        return int(self.features.shape[-1])
+        return int(self.position.shape[-1])
 
     def attributes(self) -> Float[Tensor, "14 r r"]:
         """All attribute maps, in the order of `WIDTHS`."""

@@ -73,6 +73,9 @@ class UVLayout(nn.Module):
     texel_ids: Tensor
     texel_corners: Tensor
     texel_weights: Tensor
+    drawn_ids: Tensor
+    drawn_corners: Tensor
+    drawn_weights: Tensor
     dynamic: Tensor
     corners: Tensor
     weights: Tensor
@@ -88,8 +91,8 @@ class UVLayout(nn.Module):
             raise ValueError(
                 f"A learned avatar needs texture coordinates; the head {head.name!r} has none."
             )
-        self.resolution = size.resolution
-        texels = Texels.of(head, size.resolution)
+        self.resolution, self.network_side = size.resolution, size.network_side
+        texels, drawn = (Texels.of(head, side) for side in (self.resolution, self.network_side))
         sides = face_sides(head, size)
         samples = _samples(head, sides)
         corners = head.faces[samples.faces]
@@ -98,6 +101,9 @@ class UVLayout(nn.Module):
             "texel_ids": texels.ids,
             "texel_corners": head.faces[texels.faces],
             "texel_weights": texels.weights,
+            "drawn_ids": drawn.ids,
+            "drawn_corners": head.faces[drawn.faces],
+            "drawn_weights": drawn.weights,
             "dynamic": _dynamic_map(head, texels, size.resolution),
             "corners": corners,
             "weights": samples.weights,
@@ -115,12 +121,12 @@ class UVLayout(nn.Module):
         """How many Gaussians there are, N."""
         return len(self.corners)
 
-    def draw(self, vertices: Float[Tensor, "b v 3"]) -> Float[Tensor, "b 3 r r"]:
-        """Write a mesh's surface onto the texture; zero off the surface."""
-        points = _between(vertices, self.texel_corners, self.texel_weights)
-        blank = points.new_zeros(len(points), self.resolution**2, 3)
-        drawn = blank.index_copy(1, self.texel_ids, points)
-        side = self.resolution
+    def draw(self, vertices: Float[Tensor, "b v 3"]) -> Float[Tensor, "b 3 s s"]:
+        """Write a mesh's surface onto the texture as the network sees it; zero off the surface."""
+        points = _between(vertices, self.drawn_corners, self.drawn_weights)
+        side = self.network_side
+        blank = points.new_zeros(len(points), side**2, 3)
+        drawn = blank.index_copy(1, self.drawn_ids, points)
         return torch.unflatten(drawn.transpose(1, 2), -1, (side, side))
 
     def surface(self, vertices: Float[Tensor, "b v 3"]) -> Float[Tensor, "b n 3"]:
