@@ -16,7 +16,7 @@ from mien.avatar import learned
 from mien.avatar.avatar import Avatar
 from mien.avatar.decoder import IdentityDecoder
 from mien.avatar.learned import LearnedHead
-from mien.avatar.learned_file import WEIGHTS
+from mien.avatar.learned_file import WEIGHTS, rounded
 from mien.avatar.render import render, render_cameras, render_frames
 from mien.avatar.sizes import SIZES, DecoderSize, full, tiny
 from mien.avatar.starts import start_from
@@ -243,6 +243,21 @@ def test_a_saved_avatar_decodes_bit_for_bit(stirred: Avatar, tmp_path: Path) -> 
     for first, second in zip(stirred.drive(moving(2)), again.drive(moving(2)), strict=True):
         assert torch.equal(first.means, second.means)
         assert torch.equal(first.colors, second.colors)
+
+
+def test_a_rounded_avatar_takes_half_the_space(stirred: Avatar, tmp_path: Path) -> None:
+    again = rounded(stirred)
+    for avatar, name in ((stirred, "a"), (again, "b")):
+        avatar.save(tmp_path / f"{name}.avatar")
+    whole, half = ((tmp_path / f"{name}.avatar" / WEIGHTS).stat().st_size for name in "ab")
+    assert half < 0.6 * whole
+    for first, second in zip(
+        again.drive(moving(1)), Avatar.load(tmp_path / "b.avatar").drive(moving(1)), strict=True
+    ):
+        assert torch.equal(first.means, second.means) and torch.equal(first.quats, second.quats)
+    drawn, before = (next(x.drive(moving(1))) for x in (again, stirred))
+    assert not torch.equal(drawn.colors, before.colors)  # the first stays as it was
+    torch.testing.assert_close(drawn.colors, before.colors, rtol=0, atol=2e-2)
 
 
 def test_a_painting_saved_over_a_learned_avatar_leaves_no_network(

@@ -15,6 +15,7 @@ from mien.avatar.encoder import Encoded, person_maps
 from mien.avatar.encoder_file import LoadedEncoder, load_encoder
 from mien.avatar.finer import made_finer
 from mien.avatar.learned import LearnedHead
+from mien.avatar.learned_file import rounded
 from mien.avatar.lift import lift
 from mien.avatar.photo_colors import measure_palette
 from mien.avatar.photo_file import read_photo
@@ -107,7 +108,7 @@ def create_avatar(
         made = keep_lids(made, refined)
     begun = "a painted start" if loaded is None else "a trained encoder"
     made_by = f"mien avatar create: {len(photos)} photos, {begun}, {steps} steps"
-    return dataclasses.replace(made, name=name, made_by=made_by)
+    return rounded(dataclasses.replace(made, name=name, made_by=made_by))
 
 
 @torch.no_grad()

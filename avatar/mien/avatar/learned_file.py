@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
+import dataclasses
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors.torch import save
@@ -17,6 +19,9 @@ from mien.avatar.static_maps import StaticMaps
 from mien.avatar.tensor_file import read_tensors
 from mien.avatar.uv_layout import UVLayout
 from mien.head import Head
+
+if TYPE_CHECKING:
+    from mien.avatar.avatar import Avatar
 
 WEIGHTS = "decoder.safetensors"
 _ENTRY = "learned"
@@ -32,12 +37,25 @@ def describe_learned(learned: LearnedHead | None) -> dict[str, Any]:
 
 
 def write_learned(learned: LearnedHead | None, folder: Path) -> None:
-    """Write a learned head's weights; without one, remove what an earlier one left."""
+    """Write a learned head's weights; without one, remove what an earlier one left.
+
+    What half floats hold exactly, as of an avatar that was `rounded`, is written in them.
+    """
     if learned is None:
         (folder / WEIGHTS).unlink(missing_ok=True)
         return
-    state = {name: value.cpu().contiguous() for name, value in learned.state_dict().items()}
+    state = {name: _compact(value.cpu()) for name, value in learned.state_dict().items()}
     (folder / WEIGHTS).write_bytes(save(state))
+
+
+def rounded(avatar: Avatar) -> Avatar:
+    """An avatar whose learned head is rounded to half floats, to be kept in half the space."""
+    learned = copy.deepcopy(avatar.learned)
+    if learned is not None:
+        with torch.no_grad():
+            for value in learned.state_dict().values():
+                value.copy_(value.half())
+    return dataclasses.replace(avatar, learned=learned)
 
 
 def read_learned(
@@ -68,6 +86,11 @@ def read_learned(
             f"{folder / WEIGHTS} does not hold a decoder of the size {size.name!r}."
         ) from error
     return learned.eval().requires_grad_(False)
+
+
+def _compact(value: Tensor) -> Tensor:
+    half = value.half()
+    return (half if torch.equal(half.float(), value) else value).contiguous()
 
 
 def _read_size(card: dict[str, Any], folder: Path) -> tuple[DecoderSize, int]:
