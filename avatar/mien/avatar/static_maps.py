@@ -58,7 +58,7 @@ class StaticMaps(nn.Module):
     @property
     def resolution(self) -> int:
         """Side of the maps."""
-        return int(self.position.shape[-1])
+        return int(self.start_position.shape[-1])
 
     def attributes(self) -> Float[Tensor, "14 r r"]:
         """All attribute maps, in the order of `WIDTHS`."""
