@@ -103,7 +103,7 @@ def test_a_photo_becomes_an_avatar_that_moves(
     assert "there is no trained encoder" in said and f"wrote {folder}" in said
     made = Avatar.load(folder)
     assert made.learned is not None and made.name == "me"
-    assert "1 photos, a painted start, 1 steps" in made.made_by
+    assert "1 photos, 1 steps" in made.made_by
     sheet = tmp_path / "me.png"
     assert main(["avatar", "show", str(folder), "-o", str(sheet), "--size", "64"]) == 0
     assert np.asarray(Image.open(sheet)).std() > 10
@@ -259,4 +259,4 @@ def test_a_trained_encoder_gives_the_start(
     assert "no trained encoder" not in capsys.readouterr().err
     made = Avatar.load(out)
     assert made.learned is not None and made.learned.size == finer_size(tiny())
-    assert "a trained encoder" in made.made_by
+    assert "1 photos, a trained encoder, 0 steps" in made.made_by

@@ -13,7 +13,7 @@ from torch import Tensor
 from mien.avatar.avatar import Avatar
 from mien.avatar.encoder import Encoded, person_maps
 from mien.avatar.encoder_file import LoadedEncoder, load_encoder
-from mien.avatar.finer import made_finer
+from mien.avatar.finer import moved_by, still_size
 from mien.avatar.learned import LearnedHead
 from mien.avatar.learned_file import rounded
 from mien.avatar.lift import lift
@@ -32,7 +32,7 @@ from mien.avatar.pictures import PosedPicture
 from mien.avatar.prepared import Prepared
 from mien.avatar.refine import refine
 from mien.avatar.render import render
-from mien.avatar.sizes import photo_size
+from mien.avatar.sizes import DecoderSize, photo_size
 from mien.avatar.starts import learned_layout, start_from
 from mien.avatar.unfolding import keep_lids
 from mien.head import Head
@@ -66,8 +66,9 @@ def create_avatar(
 ) -> Avatar:
     """Make the avatar of the one person that some photos show.
 
-    The head is fitted to all photos. The maps begin as the encoder's, or else as a painting in
-    the photos' colors; then colors are lifted from the photos, and the maps refined on them.
+    The head is fitted to all photos. The maps begin as a painting in the photos' colors; then
+    colors are lifted from the photos, and the maps refined on them. With an encoder, its network
+    moves them, by what the encoder sees in the photos.
 
     Args:
         photos: Files, see `read_photo`.
@@ -92,9 +93,8 @@ def create_avatar(
     say("fitting the head")
     crop_side = CROP_SIDE if loaded is None else loaded.encoder.size.photo_side
     poses = pose_faces(images, faces, names, name, crop_side=crop_side)
-    if loaded is None:
-        say("painting a start in the photo's colors, since there is no trained encoder")
-    start = _start(poses, loaded, name)
+    say("painting a start in the photo's colors")
+    start = _start(poses[0], None if loaded is None else loaded.decoder, name)
     say("lifting the photo's colors")
     pictures = [_with_gaze(start, pose.picture) for pose in poses]
     made = lift(start, pictures)
@@ -106,26 +106,30 @@ def create_avatar(
         composed = [compose(made, picture) for picture in smaller]
         refined = refine(made, composed, steps, kept=_LAID)
         made = keep_lids(made, refined)
-    begun = "a painted start" if loaded is None else "a trained encoder"
-    made_by = f"mien avatar create: {len(photos)} photos, {begun}, {steps} steps"
+    if loaded is None:
+        say("nothing moves within the maps, since there is no trained encoder")
+    else:
+        made = moved_by(made, _encoded(made, poses, loaded))
+    moved = "" if loaded is None else ", a trained encoder"
+    made_by = f"mien avatar create: {len(photos)} photos{moved}, {steps} steps"
     return rounded(dataclasses.replace(made, name=name, made_by=made_by))
 
 
 @torch.no_grad()
-def _start(poses: Sequence[PhotoPose], loaded: LoadedEncoder | None, name: str) -> Avatar:
-    palette = measure_palette(poses[0], Head.default())
-    shape = poses[0].picture.motion.shape
+def _start(pose: PhotoPose, moving: DecoderSize | None, name: str) -> Avatar:
+    """A painting as maps that nothing moves; `moving` is the size of what will move them."""
+    shape = pose.picture.motion.shape
     assert shape is not None, "fitted motions carry the identity"
-    painted = paint_start(shape, palette, name)
-    if loaded is None:
-        return start_from(painted, photo_size())
-    crops = torch.stack([pose.crop for pose in poses])[None]
-    read: Encoded = loaded.encoder(crops)
-    attributes, features = read.person(0)
-    maps = person_maps(attributes, features, loaded.encoder.template)
-    layout = learned_layout(painted, loaded.decoder)
-    encoded = LearnedHead(loaded.decoder, layout, maps, loaded.unet)
-    return dataclasses.replace(painted, learned=made_finer(encoded, painted))
+    painted = paint_start(shape, measure_palette(pose, Head.default()), name)
+    return start_from(painted, photo_size() if moving is None else still_size(moving))
+
+
+@torch.no_grad()
+def _encoded(avatar: Avatar, poses: Sequence[PhotoPose], loaded: LoadedEncoder) -> LearnedHead:
+    """What an encoder makes of the photos."""
+    read: Encoded = loaded.encoder(torch.stack([pose.crop for pose in poses])[None])
+    maps = person_maps(*read.person(0), loaded.encoder.template)
+    return LearnedHead(loaded.decoder, learned_layout(avatar, loaded.decoder), maps, loaded.unet)
 
 
 def _with_gaze(avatar: Avatar, picture: PosedPicture) -> PosedPicture:

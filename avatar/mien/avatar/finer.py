@@ -1,22 +1,21 @@
-"""Finer maps for a learned head: for what photos show and the maps it came with cannot hold."""
+"""A trained network under maps that are finer than its own, as photos fill them."""
 
 from __future__ import annotations
 
 import dataclasses
 
 import torch
-from torch import Tensor, nn
 
 from mien.avatar.avatar import Avatar
 from mien.avatar.learned import LearnedHead
 from mien.avatar.sizes import DecoderSize, photo_size
 from mien.avatar.starts import learned_layout
-from mien.avatar.static_maps import WIDTHS, StaticMaps
-from mien.avatar.texel_sheet import spread_over, texels_of
+from mien.avatar.static_maps import StaticMaps, by_name
+from mien.motion import Motion
 
-__all__ = ["finer_size", "made_finer"]
+__all__ = ["finer_size", "moved_by", "still_size"]
 
-_MOST = 2  # times finer: more would show what is between the texels of encoders
+_MOST = 2  # times finer: more would show what is between the network's texels
 
 
 def finer_size(size: DecoderSize) -> DecoderSize:
@@ -34,26 +33,40 @@ def finer_size(size: DecoderSize) -> DecoderSize:
     )
 
 
+def still_size(size: DecoderSize) -> DecoderSize:
+    """A size of the maps of `finer_size`, with the least of networks, for nothing to move in."""
+    finer, still = finer_size(size), photo_size()
+    return dataclasses.replace(
+        still, resolution=finer.resolution, num_gaussians=finer.num_gaussians
+    )
+
+
 @torch.no_grad()
-def made_finer(learned: LearnedHead, person: Avatar) -> LearnedHead:
-    """Enlarge a learned head's maps; it looks the same, and its network stays.
+def moved_by(avatar: Avatar, moving: LearnedHead) -> Avatar:
+    """Let a trained network move an avatar's maps, which nothing moved; at rest it looks the same.
 
     Args:
-        learned: Stays as it is.
-        person: Whose head it is on.
+        avatar: With maps of `still_size(moving.size)`.
+        moving: The same person's head as an encoder gave it, with the network.
+
+    Raises:
+        ValueError: If the avatar has no maps, or of another side.
     """
-    size = finer_size(learned.size)
-    if size == learned.size:
-        return learned
+    size = finer_size(moving.size)
+    if avatar.learned is None or avatar.learned.maps.resolution != size.resolution:
+        raise ValueError(
+            f"The avatar must have maps with a side of {size.resolution} to be moved."
+        )
+    maps = avatar.learned.maps
+    layout = learned_layout(avatar, size)
+    features = moving.maps.features.detach()
+    rest = avatar.driven(Motion.rest(1))
+    found = LearnedHead(size, layout, _with_features(maps.attributes(), features), moving.unet)
+    changes = found.attributes(rest)[0] - maps.attributes()
+    moved = _with_features(maps.attributes() - changes, features)
+    learned = LearnedHead(size, layout, moved, moving.unet).eval().requires_grad_(False)
+    return dataclasses.replace(avatar, learned=learned)
 
-    def enlarged(values: Tensor) -> Tensor:
-        """Between texels of the surface, without what lies beside it."""
-        inside = spread_over(learned.layout, texels_of(learned, values))
-        side = (size.resolution, size.resolution)
-        return nn.functional.interpolate(inside[None], side, mode="bilinear")[0]
 
-    maps = learned.maps
-    named = {name: enlarged(getattr(maps, name)) for name in WIDTHS}
-    finer = StaticMaps(**named, features=maps.features.detach())
-    finer.start_position = enlarged(maps.start_position)
-    return LearnedHead(size, learned_layout(person, size), finer, learned.unet)
+def _with_features(attributes: torch.Tensor, features: torch.Tensor) -> StaticMaps:
+    return StaticMaps(**by_name(attributes), features=features)
