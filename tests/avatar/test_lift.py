@@ -62,6 +62,17 @@ def test_the_face_takes_the_pictures_light() -> None:
     assert torch.allclose(after / before, torch.tensor([1.0, 0.8, 0.6]), atol=0.06)
 
 
+def test_a_bob_goes_on_hiding_the_ears() -> None:
+    finer = start_from(Avatar.load("adult-small"), dataclasses.replace(SIZE, resolution=128))
+    sheet = TexelSheet.of(finer, finer.learned)  # type: ignore[arg-type]
+    x, y, z = sheet.resting.T
+    ears = (np.abs(x) > 76) & (np.abs(y + 20) < 35) & (np.abs(z + 80) < 28)
+    assert ears.sum() > 20 and sheet.is_hair[ears].mean() > 0.7
+    colors = colors_of(lift(finer, [tinted_picture()]))[sheet.rows].mean(-1).numpy()
+    hair, face = colors[(y > 60) & sheet.is_hair].mean(), colors[(z > 30) & (y < 20)].mean()
+    assert (colors[ears] < (hair + face) / 2).mean() > 0.7
+
+
 def test_what_is_not_seen_follows_without_a_seam() -> None:
     sheet = sheet_of_start()
     x, y, z = sheet.resting.T

@@ -41,6 +41,7 @@ _FADE_OUT = 12  # averages over neighbors
 _UNFOLDED = 0.5  # share from which on the painting shows skin as it is
 _SURE = 0.5  # from there on a texel is what photos say it is
 _EAR_MM = ((-57.0, 17.0), (-112.0, -50.0), (71.5, 75.0))  # height, depth, from the middle
+_HIDDEN = 0.5  # share of the ears from which on a style hides them
 _HAIRY_MM = (-35.0, -45.0)  # height and depth from which on photos tell skin and hair apart
 
 
@@ -109,7 +110,7 @@ def _tell_apart(
     (low, high), (back, front), (aside, farther) = _EAR_MM
     ear = (np.abs(x) > np.where(y < 0, aside, farther)) & (y > low) & (y < high)
     ear &= (z > back) & (z < front)
-    if ear.any() and groomed[ear].mean() < 0.9:  # else it is a style that hides ears
+    if ear.any() and groomed[ear].mean() < _HIDDEN:  # else it is a style that hides ears
         is_hair &= ~ear
     return dataclasses.replace(sheet, is_hair=is_hair)
 
