@@ -40,7 +40,7 @@ def moving(painted: Avatar) -> LearnedHead:
     head = head_of(start_from(painted, COARSE, seed=3))
     with torch.no_grad():
         head.unet.exit.weight.normal_(0, 0.05, generator=torch.Generator().manual_seed(4))
-        head.unet.exit.bias.fill_(0.3)
+        torch.nn.init.constant_(head.unet.exit.bias, 0.3)  # type: ignore[arg-type]
     return head
 
 

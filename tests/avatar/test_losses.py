@@ -156,7 +156,8 @@ def test_the_mouth_term_sees_the_mouth_alone() -> None:
 def decoded(drift_cm: float, growth_cm: float) -> Decoded:
     ones = torch.ones(2, 5, 3)
     flat = torch.ones(2, 5)
-    return Decoded(ones, torch.ones(2, 5, 4), ones, flat, ones, drift_cm * ones, growth_cm * ones)
+    look = (ones, flat, ones, drift_cm * ones, growth_cm * ones)
+    return Decoded(*look, means=ones, quats=torch.ones(2, 5, 4))
 
 
 def test_regularizers_are_mean_squared_lengths_in_centimetres() -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import torch
 from jaxtyping import Float
@@ -18,6 +16,7 @@ from mien.avatar.lessons import Lesson, Lessons
 from mien.avatar.losses import shape_terms, weighted
 from mien.avatar.people_data import People
 from mien.avatar.uv_layout import Texels
+from mien.pacing import half_cosine
 
 __all__ = ["Course"]
 
@@ -54,7 +53,7 @@ class Course:
         done = step - self.config.map_steps
         at, count = (step, self.config.map_steps) if done < 0 else (done, self.config.steps)
         rise = min(1.0, (at + 1) / self.config.warmup)
-        return rise * (0.05 + 0.475 * (1.0 + math.cos(math.pi * at / count)))
+        return rise * half_cosine(at / count, least=0.05)
 
     def judged(
         self, learner: Learner, step: int, device: torch.device

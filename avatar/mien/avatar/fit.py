@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,6 +29,7 @@ from mien.avatar.sizes import DecoderSize, small
 from mien.avatar.starts import start_from
 from mien.avatar.unet import UNet
 from mien.checkpoints import Losses, resume, save_checkpoint
+from mien.pacing import half_cosine
 
 
 @dataclass(frozen=True)
@@ -224,7 +224,7 @@ def _optimize(
     bar = tqdm(total=config.steps, initial=len(progress.losses), disable=not config.progress)
     for step in range(len(progress.losses), last):
         for group, rate in zip(optimizer.param_groups, rates, strict=True):
-            group["lr"] = rate * _fall(step, config.steps)
+            group["lr"] = rate * half_cosine(step / config.steps, least=0.1)
         drawn = _draw(config, lessons, step)
         batch = [_Lesson(at.person, at.view.to(accelerator.device)) for at in drawn]
         loss = _loss(config, model, batch, perceptual, _background(config, step))
@@ -239,11 +239,6 @@ def _optimize(
             save_checkpoint(accelerator, config.out, step + 1)
     bar.close()
     return progress.losses
-
-
-def _fall(step: int, steps: int) -> float:
-    """Half a cosine from 1 to a tenth."""
-    return 0.1 + 0.45 * (1.0 + math.cos(math.pi * step / steps))
 
 
 def _draw(config: FitConfig, lessons: list[_Lesson], step: int) -> Iterator[_Lesson]:

@@ -7,7 +7,7 @@ of the texture, carried by the driven surface and skinned with it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import torch
 from jaxtyping import Float
@@ -30,12 +30,10 @@ _MOST_LOG_SCALE = 3.0
 
 
 @dataclass(frozen=True, eq=False)
-class Decoded:
-    """A learned head's Gaussians in B frames, with what regularizers look at.
+class Appearance:
+    """What maps say of N Gaussians in B frames, wherever the mesh carries them.
 
     Attributes:
-        means: Posed centers, metres.
-        quats: World from Gaussian, wxyz.
         scales: Standard deviations, metres.
         opacities: 0 to 1.
         colors: sRGB, 0 to 1.
@@ -43,13 +41,24 @@ class Decoded:
         growth: How much larger the standard deviations are than at the beginning, centimetres.
     """
 
-    means: Float[Tensor, "b n 3"]
-    quats: Float[Tensor, "b n 4"]
     scales: Float[Tensor, "b n 3"]
     opacities: Float[Tensor, "b n"]
     colors: Float[Tensor, "b n 3"]
     drift: Float[Tensor, "b n 3"]
     growth: Float[Tensor, "b n 3"]
+
+
+@dataclass(frozen=True, eq=False)
+class Decoded(Appearance):
+    """A learned head's Gaussians in B frames, with what regularizers look at.
+
+    Attributes:
+        means: Posed centers, metres.
+        quats: World from Gaussian, wxyz.
+    """
+
+    means: Float[Tensor, "b n 3"]
+    quats: Float[Tensor, "b n 4"]
 
     def __len__(self) -> int:
         return len(self.means)
@@ -61,16 +70,11 @@ class Decoded:
 
 
 @dataclass(frozen=True, eq=False)
-class _Unposed:
-    """What maps say of the Gaussians, before the mesh carries them; `position` in centimetres."""
+class _Unposed(Appearance):
+    """Gaussians before the mesh carries them; `position` in centimetres."""
 
     position: Float[Tensor, "b n 3"]
     quats: Float[Tensor, "b n 4"]
-    scales: Float[Tensor, "b n 3"]
-    opacities: Float[Tensor, "b n"]
-    colors: Float[Tensor, "b n 3"]
-    drift: Float[Tensor, "b n 3"]
-    growth: Float[Tensor, "b n 3"]
 
 
 def make_unet(size: DecoderSize) -> UNet:
@@ -121,14 +125,10 @@ class LearnedHead(nn.Module):
             driven.offsets,
             self.layout.lbs_weights,
         )
-        static = [
-            value.expand(len(driven), *value.shape[1:])
-            for value in (
-                *(unposed.scales, unposed.opacities, unposed.colors),
-                *(unposed.drift, unposed.growth),
-            )
-        ]
-        return Decoded(means, quats, *static)
+        shown = {field.name: getattr(unposed, field.name) for field in fields(Appearance)}
+        for name, value in shown.items():
+            shown[name] = value.expand(len(driven), *value.shape[1:])
+        return Decoded(means=means, quats=quats, **shown)
 
     def attributes(self, driven: Driven) -> Float[Tensor, "b 14 r r"]:
         """Static maps, changed where the face moves."""
@@ -170,11 +170,11 @@ class LearnedHead(nn.Module):
         growth = scale.clamp(-_MOST_LOG_SCALE, _MOST_LOG_SCALE).exp()
         turn = nn.functional.normalize(rotation, dim=-1)
         return _Unposed(
-            position,
-            quat_multiply(self.layout.base_quats, turn),
             self.layout.base_scales * growth,
             opacity.squeeze(-1).sigmoid(),
             color.sigmoid(),
             position - start,
             self.layout.base_scales * (growth - 1.0) / _CM,
+            position,
+            quat_multiply(self.layout.base_quats, turn),
         )

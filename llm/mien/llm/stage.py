@@ -1,7 +1,6 @@
 """One stage of training: a loop that can be killed at any step and goes on to the same losses."""
 
 import json
-import math
 import os
 import shutil
 import time
@@ -18,6 +17,7 @@ from mien.acceleration import Precision, begin_accelerator
 from mien.llm.mixture import Mixture
 from mien.llm.naming import Naming, NamingMixture
 from mien.llm.network import PrefixedModel
+from mien.pacing import half_cosine
 
 Learner = PrefixedModel | Naming
 Draws = Mixture | NamingMixture
@@ -57,8 +57,7 @@ class Schedule:
         if step < self.warmup:
             return self.learning_rate * (step + 1) / self.warmup
         at = (step - self.warmup) / max(1, self.steps - self.warmup)
-        share = self.final + (1 - self.final) * 0.5 * (1 + math.cos(math.pi * at))
-        return self.learning_rate * share
+        return self.learning_rate * half_cosine(at, self.final)
 
 
 @dataclass(frozen=True)

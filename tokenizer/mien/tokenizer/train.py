@@ -1,6 +1,5 @@
 """Train a tokenizer on curves: an autoencoder first, then with the quantizer in between."""
 
-import math
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
@@ -19,6 +18,7 @@ from mien.acceleration import begin_accelerator
 from mien.arkit import motion_from_curves
 from mien.checkpoints import resume, save_checkpoint
 from mien.motion import Motion
+from mien.pacing import half_cosine
 from mien.tokenizer.augment import AugmentConfig, Curves
 from mien.tokenizer.batches import Batches
 from mien.tokenizer.config import TokenizerConfig, tokenizer_small
@@ -104,8 +104,7 @@ class _Progress:
 def learning_rate_at(step: int, config: TrainTokenizerConfig) -> float:
     """Give the learning rate of a step: a short rise, then half a cosine to a hundredth."""
     rise = min(1.0, (step + 1) / 100)
-    fall = 0.5 * (1.0 + math.cos(math.pi * min(step / config.steps, 1.0)))
-    return config.learning_rate * rise * (0.01 + 0.99 * fall)
+    return config.learning_rate * rise * half_cosine(min(step / config.steps, 1.0), least=0.01)
 
 
 @torch.no_grad()

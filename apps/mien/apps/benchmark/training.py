@@ -1,6 +1,5 @@
 """Training the evaluator: texts against motions of the train split, by InfoNCE."""
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -15,6 +14,7 @@ from mien.apps.benchmark.floors import check_trained_on
 from mien.apps.benchmark.retrieval import r_precision
 from mien.apps.benchmark.sentences import Words
 from mien.data_synth.clip import Clip
+from mien.pacing import half_cosine
 from mien.tokenizer.features import FaceSpace
 
 Report = Callable[[str], None]
@@ -195,7 +195,7 @@ def _some_frames(clips: Sequence[Clip], space: FaceSpace, seed: int) -> Float[Te
 
 def _warmth(step: int, steps: int) -> float:
     """Share of the learning rate: a short rise, then half a cosine."""
-    return min(1.0, step / _WARM_UP) * 0.5 * (1.0 + math.cos(math.pi * (step - 1) / steps))
+    return min(1.0, step / _WARM_UP) * half_cosine((step - 1) / steps)
 
 
 def _shares(found: dict[str, float]) -> str:
