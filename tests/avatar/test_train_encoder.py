@@ -15,6 +15,7 @@ from mien.avatar.course import Course
 from mien.avatar.encoder_config import EncoderConfig
 from mien.avatar.encoder_file import load_encoder
 from mien.avatar.encoder_size import tiny as tiny_encoder
+from mien.avatar.known_changes import KnownChanges, write_known_changes
 from mien.avatar.known_maps import KnownMaps, write_known_maps
 from mien.avatar.learned import DRIVING_CHANNELS, LearnedHead
 from mien.avatar.learner import GivenMaps, Learner, mean_start
@@ -147,15 +148,14 @@ def test_a_killed_run_goes_on_bit_for_bit(
     assert train_encoder(cut, people, start) == whole
 
 
-def test_maps_alone_are_learned_first(people: People, start: torch.Tensor, tmp_path: Path) -> None:
-    painted = [mean_start([Avatar.load(n)], tiny()) for n in ("child-dark", "adult-small")]
+def test_maps_alone_are_learned_first(
+    people: People, start: torch.Tensor, painted: KnownMaps, tmp_path: Path
+) -> None:
     assert [person.name for person in people.everyone] == ["child-dark", "adult-small"]
-    write_known_maps(tmp_path / "maps.npy", enumerate(painted), 2, 32)
-    known = KnownMaps(tmp_path / "maps.npy", 2, 32)
     taught = config(tmp_path / "a", steps=1, map_steps=40, map_people=2)
     told: list[dict[str, float]] = []
     losses = train_encoder(
-        taught, people, start, known, report=lambda _, terms: told.append(terms)
+        taught, people, start, painted, report=lambda _, terms: told.append(terms)
     )
     assert len(losses) == 41
     assert set(told[0]) == {"position", "opacity", "color", "others", "norm"}
@@ -163,10 +163,66 @@ def test_maps_alone_are_learned_first(people: People, start: torch.Tensor, tmp_p
     loaded = load_encoder(tmp_path / "a")
     with torch.no_grad():
         found = loaded.encoder(people.crops([0, 6], 32)[:, None]).attributes
-    colors = [maps[7:10].sigmoid().mean((1, 2)) for maps in (*found, *painted)]
+    known = [painted.whole(person, 4).attributes().detach() for person in (0, 1)]
+    colors = [maps[7:10].sigmoid().mean((1, 2)) for maps in (*found, *known)]
     assert float((colors[0] - colors[2]).abs().max()) < float((colors[1] - colors[2]).abs().max())
     with pytest.raises(ValueError, match="40 steps are to compare maps, but none are known"):
         train_encoder(taught, people, start)
+
+
+@pytest.fixture
+def flushes(people: People, tmp_path: Path) -> KnownChanges:
+    """Skin reddens where the face moves by a millimetre or more."""
+    count = max(frame for person in people.everyone for frame in person.frames) + 1
+    changes = torch.zeros(count, 3, 32, 32)
+    for person in people.everyone:
+        for frame in person.frames:
+            moved = person.layout.draw(person.driven(frame).canonical - person.layout.neutral)
+            changes[frame, 0] = 0.3 * (moved[0].norm(dim=0) > 1e-3).float()
+    write_known_changes(tmp_path / "changes.npy", enumerate(changes), count, 32)
+    return KnownChanges(tmp_path / "changes.npy", count, 32)
+
+
+@pytest.fixture
+def painted(tmp_path: Path) -> KnownMaps:
+    maps = [mean_start([Avatar.load(n)], tiny()) for n in ("child-dark", "adult-small")]
+    write_known_maps(tmp_path / "maps.npy", enumerate(maps), 2, 32)
+    return KnownMaps(tmp_path / "maps.npy", 2, 32)
+
+
+def test_changes_alone_teach_the_network_that_moves_faces(
+    people: People, start: torch.Tensor, painted: KnownMaps, flushes: KnownChanges, tmp_path: Path
+) -> None:
+    first = config(tmp_path / "a", steps=0, map_steps=2, map_people=2)
+    train_encoder(first, people, start, painted)
+    begin = load_encoder(tmp_path / "a")
+    taught = config(tmp_path / "b", steps=0, change_steps=60, map_people=4, unet_rate=3e-3)
+    told: list[dict[str, float]] = []
+    losses = train_encoder(
+        taught, people, start, painted, begin, flushes, report=lambda _, x: told.append(x)
+    )
+    assert set(told[0]) == {"change", "others", "norm"}
+    assert np.mean(losses[-10:]) < 0.6 * np.mean(losses[:6])
+    after = load_encoder(tmp_path / "b")
+    assert not after.unet.is_silent
+    for name, value in begin.encoder.state_dict().items():
+        assert torch.equal(after.encoder.state_dict()[name], value), f"{name} was not to be taught"
+    blind = dataclasses.replace(taught, out=tmp_path / "c", position_map=False)
+    unseeing = train_encoder(blind, people, start, painted, begin, flushes)
+    assert np.mean(losses[-10:]) < 0.8 * np.mean(unseeing[-10:]), "it looks at the driven head"
+    with pytest.raises(ValueError, match="60 steps are to compare changes; none are known"):
+        train_encoder(taught, people, start, painted, begin)
+
+
+def test_changes_are_learned_from_people_whose_instants_are_all_known(people: People) -> None:
+    lessons = Lessons(people)
+    first, second = people.everyone
+    chosen = lessons.instants(0, 30, second.frames[-1])
+    assert {lesson.person for lesson in chosen} == {first}
+    assert {lesson.frame for lesson in chosen} == set(first.frames)
+    assert {lesson.person for lesson in lessons.instants(0, 30, 10**6)} == {first, second}
+    with pytest.raises(ValueError, match="Nobody's instants are all among the first 1"):
+        lessons.instants(0, 4, 1)
 
 
 def test_an_encoder_learns_on_where_another_stopped(

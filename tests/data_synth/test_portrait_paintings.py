@@ -18,10 +18,11 @@ from mien.avatar.render import render
 from mien.avatar.sizes import small, tiny
 from mien.avatar.uv_layout import UVLayout
 from mien.data_synth import portrait_shards
-from mien.data_synth.portrait_paintings import painted_maps
+from mien.data_synth.portrait_paintings import painted_changes, painted_maps
 from mien.data_synth.portrait_shards import write_portraits
 from mien.data_synth.portraits import PortraitConfig, draw_session
 from mien.head import Head
+from mien.motion import Motion
 
 CONFIG = PortraitConfig(
     seed=5, num_sessions=1, many_view_people=0, one_view_people=2, views=1, instants=1,
@@ -61,6 +62,25 @@ def test_painted_maps_draw_who_the_pictures_show(folder: Path) -> None:
     assert float(errors.diag().max()) < 0.09
     assert float(errors[0, 0]) < float(errors[0, 1])
     assert float(errors[1, 1]) < float(errors[1, 0])
+
+
+def test_colors_change_where_a_face_folds_and_nowhere_at_rest(folder: Path) -> None:
+    head, size = Head.default(), small()
+    motion = Motion.rest(3)
+    motion.expr[1, [head.expr_names.index(f"browDown{side}") for side in ("Left", "Right")]] = 1.0
+    motion = motion.replace(neck_pose=torch.tensor([[0.0] * 3, [0.0] * 3, [0.0, 0.5, 0.0]]))
+    asked = dict.fromkeys(NAMES, motion)
+    changes = dict(painted_changes(folder, asked, size))
+    assert sorted(changes) == [0, 1]
+    layout = UVLayout(head, head, size)
+    y = layout.draw(head.v_template[None])[0, 1]
+    for found in (change.float() for change in changes.values()):
+        assert found.shape == (3, 3, 160, 160)
+        brow = found[1][:, (y > 0.0) & (y < 0.05)].abs().mean()
+        chin = found[1][:, (y > -0.09) & (y < -0.05)].abs().mean()
+        assert float(brow) > 0.004 and float(brow) > 4 * float(chin)
+        assert float(found[0].abs().mean()) < 0.2 * float(brow)
+        assert torch.equal(found[2], found[0]), "a turned head is held straight"
 
 
 def test_people_who_are_not_there_are_refused(folder: Path) -> None:

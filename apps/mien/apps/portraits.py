@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING
 from mien.apps.progress import say
 
 if TYPE_CHECKING:
+    from mien.avatar.known_changes import KnownChanges
     from mien.avatar.known_maps import KnownMaps
     from mien.avatar.people_data import People
     from mien.avatar.sizes import DecoderSize
     from mien.data_synth.phrases import Split
 
 PHOTO_ROOM = 1.125  # side of the kept face crops over that of the encoder's
+_CHANGING = 630  # people whose changes are painted: ten minutes of one core, half a gigabyte
 _HELD_OUT_OF = 10  # one expression in so many is never trained on
 
 
@@ -68,17 +70,51 @@ def open_known_maps(folder: Path, people: "People", workers: int = 1) -> "KnownM
     """
     from mien.avatar.known_maps import KnownMaps, write_known_maps
     from mien.data_synth.portrait_paintings import painted_maps
-    from mien.data_synth.portrait_shards import read_manifest
 
     count, side = len(people), people.size.resolution
-    key = str(read_manifest(folder)["portraits_hash"])
-    path = people.folder / f"maps-{side}-{key[:16]}.npy"
+    path = _known_path(folder, people, "maps")
     if not path.is_file():
         say(f"painting {count:,} people once more, for their maps")
         names = [person.name for person in people.everyone]
         maps = painted_maps(folder, names, people.size, workers)
         write_known_maps(path, maps, count, side)
     return KnownMaps(path, count, side)
+
+
+def open_known_changes(folder: Path, people: "People", workers: int = 1) -> "KnownChanges":
+    """Open how the first people of one split change, painting them again at the first time.
+
+    Args:
+        folder: Of the portraits.
+        people: Of one split of them.
+        workers: Processes that paint.
+
+    Raises:
+        ValueError: If another version painted them.
+    """
+    from mien.avatar.known_changes import KnownChanges, write_known_changes
+    from mien.data_synth.portrait_paintings import painted_changes
+
+    side, path = people.size.resolution, _known_path(folder, people, "changes")
+    first = people.everyone[:_CHANGING]
+    count = first[-1].frames[-1] + 1
+    if not path.is_file():
+        say(f"painting {len(first):,} people at {count:,} instants, for how they change")
+        asked = {person.name: person.motions() for person in first}
+        changes = (
+            pair
+            for place, found in painted_changes(folder, asked, people.size, workers)
+            for pair in zip(first[place].frames, found, strict=True)
+        )
+        write_known_changes(path, changes, count, side)
+    return KnownChanges(path, count, side)
+
+
+def _known_path(folder: Path, people: "People", kind: str) -> Path:
+    from mien.data_synth.portrait_shards import read_manifest
+
+    key = str(read_manifest(folder)["portraits_hash"])
+    return people.folder / f"{kind}-{people.size.resolution}-{key[:16]}.npy"
 
 
 def held_out_expressions() -> tuple[str, ...]:

@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
-from mien.apps.portraits import check_portraits, held_out_expressions, open_known_maps, open_people
+from mien.apps.portraits import (
+    check_portraits,
+    held_out_expressions,
+    open_known_changes,
+    open_known_maps,
+    open_people,
+)
 from mien.apps.progress import say
 from mien.apps.refusal import refusing
 from mien.apps.request import Device, check_device, check_seed, check_workers
@@ -38,6 +44,8 @@ class TrainAvatar:
     """Optimizer steps that draw."""
     map_steps: int = 0
     """Steps before these that only compare maps with what people were painted as."""
+    change_steps: int = 0
+    """Steps behind those that only compare how people's colors change as their faces move."""
     warm_start: Annotated[Path | None, tyro.conf.arg(metavar="FOLDER")] = None
     """An encoder to go on from, that this command wrote."""
     people: int = 4
@@ -47,7 +55,7 @@ class TrainAvatar:
     precision: Literal["fp32", "bf16"] = "fp32"
     """Of the networks; bf16 needs a processor with bf16 instructions."""
     workers: int = os.cpu_count() or 1
-    """Processes that paint people for `--map-steps`; training itself is one."""
+    """Processes that paint people for `--map-steps` and `--change-steps`; training is one."""
     seed: int = 0
     """Of weights and order."""
     resume: bool = True
@@ -87,22 +95,28 @@ class TrainAvatar:
                 begin = None if self.warm_start is None else load_encoder(self.warm_start)
                 people = open_people(self.data, "train", config.decoder, config.size.photo_side)
                 known = None
-                if self.map_steps:
+                if self.map_steps or self.change_steps:
                     known = open_known_maps(self.data, people, self.workers)
+                changes = None
+                if self.change_steps:
+                    changes = open_known_changes(self.data, people, self.workers)
             start = mean_start([Avatar.load(name) for name in STARTS], config.decoder)
             begun = time.perf_counter()
+            total = config.map_steps + config.change_steps + config.steps
 
             def report(step: int, terms: dict[str, float]) -> None:
                 told = ", ".join(f"{name} {value:.4f}" for name, value in terms.items())
                 spent = time.perf_counter() - begun
-                say(f"{step}/{config.map_steps + config.steps}: {told}; {spent:.0f} s")
+                say(f"{step}/{total}: {told}; {spent:.0f} s")
 
             card = {
                 "command": " ".join(["mien", *sys.argv[1:]]),
                 "portraits_hash": read_manifest(self.data)["portraits_hash"],
             }
             with refusing():
-                train_encoder(config, people, start, known, begin, card=card, report=report)
+                train_encoder(
+                    config, people, start, known, begin, changes, card=card, report=report
+                )
         say(f"wrote {self.out}")
 
     def config(self) -> "EncoderConfig":
@@ -117,6 +131,7 @@ class TrainAvatar:
             decoder=SIZES[self.size](),
             steps=self.steps,
             map_steps=self.map_steps,
+            change_steps=self.change_steps,
             people=self.people,
             views=self.views,
             data=self.subset,

@@ -1,6 +1,8 @@
-"""What each step of an encoder's training compares: maps that are known first, then drawings."""
+"""What each step of an encoder's training compares: what is known of people, then drawings."""
 
 from __future__ import annotations
+
+from typing import Literal
 
 import numpy as np
 import torch
@@ -9,6 +11,7 @@ from torch import Tensor
 
 from mien.avatar.encoder import Sink
 from mien.avatar.encoder_config import EncoderConfig
+from mien.avatar.known_changes import KnownChanges, change_terms
 from mien.avatar.known_maps import KnownMaps, map_terms
 from mien.avatar.learner import Learner
 from mien.avatar.lesson_losses import judge
@@ -21,7 +24,10 @@ from mien.pacing import half_cosine
 __all__ = ["Course"]
 
 Terms = dict[str, Tensor]
+Part = Literal["maps", "changes", "pictures"]
 _MAP_WEIGHTS = {"position": 0.3, "opacity": 0.3, "color": 1.0, "others": 0.1}
+_CHANGE_WEIGHTS = {"change": 1.0, "others": 0.05}
+_COLORS = slice(-3, None)  # of known maps
 
 
 class Course:
@@ -31,13 +37,20 @@ class Course:
         config: Of the training.
         people: To learn from.
         lessons: Who and what each step takes.
-        known: The people's maps; needed where `config.map_steps` says so.
+        known: The people's maps; needed where `config` has steps that compare maps or changes.
+        changes: How they change; needed where it has steps that compare changes.
     """
 
     def __init__(
-        self, config: EncoderConfig, people: People, lessons: Lessons, known: KnownMaps | None
+        self,
+        config: EncoderConfig,
+        people: People,
+        lessons: Lessons,
+        known: KnownMaps | None,
+        changes: KnownChanges | None = None,
     ) -> None:
-        self.config, self.people, self.lessons, self.known = config, people, lessons, known
+        self.config, self.people, self.lessons = config, people, lessons
+        self.known, self.changes = known, changes
         side = config.decoder.resolution
         flat = torch.zeros(side * side, dtype=torch.bool)
         flat[Texels.of(people.head, side).ids] = True
@@ -45,13 +58,24 @@ class Course:
 
     @property
     def steps(self) -> int:
-        """Of both parts."""
-        return self.config.map_steps + self.config.steps
+        """Of all parts."""
+        return self.config.map_steps + self.config.change_steps + self.config.steps
+
+    def part_of(self, step: int) -> tuple[Part, int, int]:
+        """Which part a step is of, its number in it, and how many steps that has."""
+        parts: tuple[tuple[Part, int], ...] = (
+            ("maps", self.config.map_steps),
+            ("changes", self.config.change_steps),
+        )
+        for part, count in parts:
+            if step < count:
+                return part, step, count
+            step -= count
+        return "pictures", step, self.config.steps
 
     def pace(self, step: int) -> float:
         """Share of the highest rates: in each part it rises, then falls to a twentieth."""
-        done = step - self.config.map_steps
-        at, count = (step, self.config.map_steps) if done < 0 else (done, self.config.steps)
+        _, at, count = self.part_of(step)
         rise = min(1.0, (at + 1) / self.config.warmup)
         return rise * half_cosine(at / count, least=0.05)
 
@@ -60,9 +84,13 @@ class Course:
     ) -> tuple[Terms, Float[Tensor, ""]]:
         """The mean terms of a step, and its loss."""
         rng = np.random.default_rng([self.config.seed, 3, step])
-        if step < self.config.map_steps:
+        part, _, _ = self.part_of(step)
+        if part == "maps":
             terms = self._map_terms(learner, step, rng, device)
             return terms, torch.stack([_MAP_WEIGHTS[n] * v for n, v in terms.items()]).sum()
+        if part == "changes":
+            terms = self._change_terms(learner, step, rng, device)
+            return terms, torch.stack([_CHANGE_WEIGHTS[n] * v for n, v in terms.items()]).sum()
         terms = self._picture_terms(learner, step, rng, device)
         return terms, weighted(terms, self.config.loss)
 
@@ -77,6 +105,26 @@ class Course:
         template = learner.encoder.template
         terms = map_terms(encoded.attributes, known, template, self.on_surface.to(device))
         return {name: values.mean() for name, values in terms.items()}
+
+    def _change_terms(
+        self, learner: Learner, step: int, rng: np.random.Generator, device: torch.device
+    ) -> Terms:
+        assert self.known is not None and self.changes is not None, "whoever trains has checked it"
+        batch = self.lessons.instants(step, self.config.map_people, len(self.changes))
+        deltas = learner.changes(
+            self._photos(batch, rng, device),
+            [lesson.person.sink for lesson in batch],
+            [lesson.person.layout.to(device) for lesson in batch],
+            [lesson.person.driven(lesson.frame).to(device) for lesson in batch],
+        )
+        known = self.known.of([lesson.person.number for lesson in batch]).to(device)
+        changes = self.changes.of([lesson.frame for lesson in batch]).to(device)
+        found: dict[str, list[Tensor]] = {}
+        for lesson, made, maps, change in zip(batch, deltas, known, changes, strict=True):
+            moving = self.on_surface.to(device) & lesson.person.layout.dynamic.to(device).bool()
+            for name, value in change_terms(made, maps[_COLORS], change, moving).items():
+                found.setdefault(name, []).append(value)
+        return {name: torch.stack(values).mean() for name, values in found.items()}
 
     def _picture_terms(
         self, learner: Learner, step: int, rng: np.random.Generator, device: torch.device

@@ -26,9 +26,11 @@ class EncoderConfig:
         decoder: Of the maps that it makes.
         loss: Weights of the terms. All but the absolute difference are taken on windows.
         steps: Optimizer steps that draw.
-        map_steps: Steps before these that compare maps alone.
+        map_steps: Steps before all others that compare maps alone.
+        change_steps: Steps behind those that compare changes of color alone; the network that
+            moves faces begins anew with them, and nothing else learns.
         people: People a step that draws.
-        map_people: People a step that compares maps.
+        map_people: People a step that compares maps, or changes.
         views: Pictures of a person at one instant that are drawn in a step, where there are many.
         most_photos: Photos that the encoder is shown at once: 1 to this many.
         window: Side of the window that a step judges a picture's structure in, pixels.
@@ -58,6 +60,7 @@ class EncoderConfig:
     loss: LossWeights = field(default_factory=LossWeights)
     steps: int = 2000
     map_steps: int = 0
+    change_steps: int = 0
     people: int = 4
     map_people: int = 8
     views: int = 2
@@ -85,10 +88,10 @@ class EncoderConfig:
         for name in ("people", "map_people", "views", "most_photos", "warmup"):
             if getattr(self, name) < 1:
                 raise ValueError(f"`{name}` must be 1 or more, got {getattr(self, name)}.")
-        for name in ("steps", "map_steps"):
+        for name in ("steps", "map_steps", "change_steps"):
             if getattr(self, name) < 0:
                 raise ValueError(f"`{name}` must be 0 or more, got {getattr(self, name)}.")
-        if not self.steps + self.map_steps:
+        if not self.steps + self.map_steps + self.change_steps:
             raise ValueError("There must be a step or more, got none.")
         if self.window < LEAST_WINDOW:
             raise ValueError(f"`window` must be {LEAST_WINDOW} or more, got {self.window}.")

@@ -24,6 +24,7 @@ __all__ = [
     "KnownMaps",
     "component_side",
     "map_terms",
+    "open_mapped",
     "principal",
     "spread_known",
     "write_known_maps",
@@ -49,16 +50,7 @@ class KnownMaps:
     """
 
     def __init__(self, path: Path, people: int, resolution: int) -> None:
-        wanted = (people, NUM_KNOWN, resolution, resolution)
-        try:
-            self.values: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
-        except (OSError, ValueError, EOFError) as error:
-            raise ValueError(f"{path} must hold known maps, but cannot be read.") from error
-        if self.values.shape != wanted or self.values.dtype != np.float16:
-            raise ValueError(
-                f"{path} must hold maps {list(wanted)} of float16, "
-                f"got {list(self.values.shape)} of {self.values.dtype}."
-            )
+        self.values = open_mapped(path, (people, NUM_KNOWN, resolution, resolution))
 
     def of(self, people: Sequence[int]) -> Float[Tensor, "b 7 r r"]:
         """Position, opacity and color of some people, by their numbers; before activation."""
@@ -78,6 +70,24 @@ class KnownMaps:
         return StaticMaps(
             known["position"], known["opacity"], scale, known["color"], rotation, blank
         )
+
+
+def open_mapped(path: Path, wanted: tuple[int, ...]) -> np.ndarray:
+    """Open an array of half floats without reading it.
+
+    Raises:
+        ValueError: If it is damaged, or of another shape or type.
+    """
+    try:
+        values: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise ValueError(f"{path} must hold known maps, but cannot be read.") from error
+    if values.shape != wanted or values.dtype != np.float16:
+        raise ValueError(
+            f"{path} must hold maps {list(wanted)} of float16, "
+            f"got {list(values.shape)} of {values.dtype}."
+        )
+    return values
 
 
 def write_known_maps(

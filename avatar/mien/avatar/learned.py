@@ -26,6 +26,7 @@ from mien.rotations import quat_multiply
 DRIVING_CHANNELS = 6  # where the surface is, and how far from neutral
 _CM = 1e-2
 _DM = 1e-1
+_MOVE = 2e-3  # how far skin goes in an expression, about
 _MOST_LOG_SCALE = 3.0
 
 
@@ -135,7 +136,7 @@ class LearnedHead(nn.Module):
         shown = self.layout.draw(driven.canonical)
         moved = self.layout.draw(driven.canonical - self.layout.neutral)
         features = self.maps.features.expand(len(driven), -1, -1, -1)
-        seen = torch.cat([features, shown / _DM, moved / _CM], 1)
+        seen = torch.cat([features, shown / _DM, moved / _MOVE], 1)
         if self._is_drawing and has_fast_bfloat16():
             if self._quick is None or not self._quick.copies(self.unet):
                 self._quick = QuickUNet(self.unet)

@@ -104,6 +104,24 @@ class Learner(nn.Module):
             found.append(head(frame))
         return found
 
+    def changes(
+        self,
+        photos: Float[Tensor, "b n 3 s s"],
+        sinks: Sequence[Sink],
+        layouts: Sequence[UVLayout],
+        driven: Sequence[Driven],
+    ) -> list[Float[Tensor, "14 r r"]]:
+        """What the network adds to each person's maps at one instant; only it gets gradients."""
+        with torch.no_grad():
+            encoded = self.encode(photos, sinks)
+        blank = torch.zeros_like(encoded.attributes[0])
+        found = []
+        for features, layout, frame in zip(encoded.features, layouts, driven, strict=True):
+            maps = GivenMaps(blank, features, blank[:3])
+            head = LearnedHead(self.size, layout, maps, cast(UNet, self._move))
+            found.append(head.attributes(frame)[0])
+        return found
+
     def encode(self, photos: Float[Tensor, "b n 3 s s"], sinks: Sequence[Sink]) -> Encoded:
         """Make the maps of each person, on the mean person as learned so far."""
         with self._autocast(photos.device):
@@ -135,6 +153,13 @@ class Learner(nn.Module):
         weights = {k: v for k, v in loaded.encoder.state_dict().items() if k in own}
         self.encoder.load_state_dict(own | weights)
         self.unet.load_state_dict(loaded.unet.state_dict())
+        if not self.position_map:
+            _forget_driving(self.unet)
+
+    @torch.no_grad()
+    def begin_moving_anew(self) -> None:
+        """Forget what the network that moves faces has learned."""
+        self.unet.load_state_dict(make_unet(self.size).state_dict())
         if not self.position_map:
             _forget_driving(self.unet)
 

@@ -70,9 +70,9 @@ class Lessons:
             if not found:
                 raise ValueError(f"There is nobody seen by {kind} camera(s) to learn from.")
         for person in (p for found in self.kinds for p in found):
-            if len(self._pictures(person)) < 2:
+            if len(self.pictures(person)) < 2:
                 raise ValueError(
-                    f"{person.name!r} has {len(self._pictures(person))} picture(s) to learn "
+                    f"{person.name!r} has {len(self.pictures(person))} picture(s) to learn "
                     "from; 2 or more are wanted."
                 )
         self.shares = self._shares(balanced)
@@ -110,12 +110,33 @@ class Lessons:
         share = self.shares[frames]
         frame = int(rng.choice(np.array(frames), p=share / share.sum()))
         at_once = person.views(frame)
-        allowed = self._pictures(person)
+        allowed = self.pictures(person)
         count = min(views, len(at_once), len(allowed) - 1)
         seen = rng.choice(np.array(at_once), count, replace=False).tolist()
         return frame, seen, sorted(set(allowed) - set(seen))
 
-    def _pictures(self, person: Person) -> list[int]:
+    def instants(self, step: int, count: int, known: int) -> list[Lesson]:
+        """Lessons without views, at any of the collection's first instants, all with one photo.
+
+        Args:
+            step: Which.
+            count: How many lessons.
+            known: How many instants there are to choose from.
+        """
+        rng = np.random.default_rng([self.seed, 4, step])
+        chosen: list[Lesson] = []
+        people = [p for found in self.kinds for p in found if p.frames[-1] < known]
+        if not people:
+            raise ValueError(f"Nobody's instants are all among the first {known}.")
+        for number in rng.choice(len(people), count):
+            person = people[number]
+            frame = int(rng.choice([f for f in person.frames if self.shown[f]]))
+            photo = int(rng.choice(self.pictures(person)))
+            chosen.append(Lesson(person, frame, [], [photo]))
+        return chosen
+
+    def pictures(self, person: Person) -> list[int]:
+        """Pictures of a person that may be shown."""
         return [n for n in person.pictures if self.shown[self.people.frame_of[n]]]
 
     def _shares(self, balanced: bool) -> Float[np.ndarray, " t"]:

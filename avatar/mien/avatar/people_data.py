@@ -84,15 +84,22 @@ class Person:
 
     def motion(self, frame: int) -> Motion:
         """What the face does at one instant, as one frame."""
+        return self._does([frame])
+
+    def _does(self, frames: list[int]) -> Motion:
         shape = self._of.tracks["shapes"][self.number]
-        return Motion(_FPS, **self._tracks(frame), shape=shape, head=self._of.head.name)
+        return Motion(_FPS, **self._tracks(frames), shape=shape, head=self._of.head.name)
+
+    def motions(self) -> Motion:
+        """All that the face does, one frame an instant."""
+        return self._does(self.frames)
 
     def driven(self, frame: int) -> Driven:
         """The person's mesh at one instant."""
-        return drive_person(self.head, **self._tracks(frame))
+        return drive_person(self.head, **self._tracks([frame]))
 
-    def _tracks(self, frame: int) -> dict[str, Any]:
-        return {name: self._of.tracks[name][frame : frame + 1] for name in MOTION_TRACKS}
+    def _tracks(self, frames: list[int]) -> dict[str, Any]:
+        return {name: self._of.tracks[name][frames] for name in MOTION_TRACKS}
 
     def views(self, frame: int) -> list[int]:
         """Pictures of one instant."""

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
 from jaxtyping import Float
-from scipy.ndimage import distance_transform_edt
 from scipy.spatial import cKDTree
 from torch import Tensor
 
@@ -19,6 +18,7 @@ from mien.avatar.shading import MaterialTable, shade
 from mien.avatar.sizes import DecoderSize
 from mien.avatar.splats import Kind
 from mien.avatar.static_maps import StaticMaps
+from mien.avatar.texel_sheet import spread_over
 from mien.avatar.unet import UNet
 from mien.avatar.uv_layout import UVLayout
 
@@ -67,12 +67,7 @@ def read_painting(
     Where hair lies over the skin, texels become hair. Light is that of a face at rest seen from
     the front, without the shadows of lids and lips. Rotation and scale start as the surface's.
     """
-    at_texels = _nearest_paint(avatar, layout)  # [M, 7]
-    grid = at_texels.new_zeros(layout.resolution**2, at_texels.shape[1])
-    grid[layout.texel_ids] = at_texels
-    on_surface = torch.zeros(layout.resolution**2, dtype=torch.bool)
-    on_surface[layout.texel_ids] = True
-    filled = _spread(grid, on_surface.reshape(layout.resolution, -1))
+    filled = spread_over(layout, _nearest_paint(avatar, layout))
     color, opacity, shift = torch.split(filled, [3, 1, 3])
     maps = StaticMaps.plain(layout.resolution, features)
     return StaticMaps(
@@ -85,34 +80,57 @@ def read_painting(
     )
 
 
+class SplatReader:
+    """Reads what a painting's splats have at the texels of a layout: of the nearest ones at rest.
+
+    Args:
+        avatar: The painting.
+        layout: Of the same person.
+    """
+
+    def __init__(self, avatar: Avatar, layout: UVLayout) -> None:
+        head, splats, vertices = avatar.head, avatar.splats, layout.neutral
+        self.normals = vertex_normals(vertices, head.faces)
+        self.placed = place(splats, vertices, self.normals, head.faces)
+        frame = surface_frame(splats.faces, splats.bary, vertices, self.normals, head.faces)
+        share = torch.cat([1 - splats.bary.sum(-1, keepdim=True), splats.bary], -1).unsqueeze(-1)
+        roots = (vertices[head.faces[splats.faces]] * share).sum(1)
+        off = ((self.placed.means - roots) * frame.normal).sum(-1, keepdim=True)
+        self.shift = off * frame.normal  # off the surface, metres
+        keys = torch.cat([roots, _TURN_M * frame.normal], -1)
+        asked = _texel_keys(layout, vertices, self.normals)
+        hair, span = splats.kinds == Kind.HAIR, splats.span(Kind.HAIR)
+        self._bare, self._hair = (~hair).nonzero()[:, 0], span
+        self._on_skin = _Nearest.of(keys[~hair], asked)
+        self._in_hair: _Nearest | None = None
+        self.is_covered = torch.zeros(len(asked), dtype=torch.bool)  # by hair
+        if span.stop - span.start >= _NEAREST:  # strands hang far from their roots
+            feet = _nearest_points(asked[:, :3], self.placed.means[span])
+            self.shift[span] = self.placed.means[span] - feet
+            self._in_hair = _Nearest.of(feet, asked[:, :3])
+            self.is_covered = self._in_hair.farthest < _HAIR_M
+
+    def read(self, values: Float[Tensor, "n c"]) -> Float[Tensor, "m c"]:
+        """Read anything that has a row a splat."""
+        found = self._on_skin.mean(values[self._bare])
+        if self._in_hair is None:
+            return found
+        covering = self._in_hair.mean(values[self._hair])
+        return torch.where(self.is_covered.unsqueeze(-1), covering, found)
+
+
 def _nearest_paint(avatar: Avatar, layout: UVLayout) -> Float[Tensor, "m 7"]:
     """Color, opacity and shift off the surface, metres, of the splats nearest to each texel."""
-    head, splats, vertices = avatar.head, avatar.splats, layout.neutral
-    normals = vertex_normals(vertices, head.faces)
-    placed = place(splats, vertices, normals, head.faces)
+    splats, reader = avatar.splats, SplatReader(avatar, layout)
     lit = shade(
         splats,
-        placed,
+        reader.placed,
         MaterialTable.of(splats),
-        vertices.new_tensor([0.0, 0.0, 1.0]),
+        layout.neutral.new_tensor([0.0, 0.0, 1.0]),
         torch.ones_like(splats.opacity),
         avatar.studio,
     )
-    frame = surface_frame(splats.faces, splats.bary, vertices, normals, head.faces)
-    share = torch.cat([1 - splats.bary.sum(-1, keepdim=True), splats.bary], -1).unsqueeze(-1)
-    roots = (vertices[head.faces[splats.faces]] * share).sum(1)
-    shift = ((placed.means - roots) * frame.normal).sum(-1, keepdim=True) * frame.normal
-    paint = torch.cat([lit, splats.opacity[:, None], shift], -1)
-    keys = torch.cat([roots, _TURN_M * frame.normal], -1)
-    asked = _texel_keys(layout, vertices, normals)
-    hair, span = splats.kinds == Kind.HAIR, splats.span(Kind.HAIR)
-    found, _ = _average(keys[~hair], paint[~hair], asked)
-    if span.stop - span.start < _NEAREST:
-        return found
-    feet = _nearest_points(asked[:, :3], placed.means[span])  # strands hang far from their roots
-    strands = torch.cat([paint[span, :4], placed.means[span] - feet], -1)
-    covering, distance = _average(feet, strands, asked[:, :3])
-    return torch.where((distance < _HAIR_M).unsqueeze(-1), covering, found)
+    return reader.read(torch.cat([lit, splats.opacity[:, None], reader.shift], -1))
 
 
 def _texel_keys(layout: UVLayout, vertices: Tensor, normals: Tensor) -> Float[Tensor, "m 6"]:
@@ -126,19 +144,21 @@ def _nearest_points(points: Float[Tensor, "m 3"], to: Float[Tensor, "n 3"]) -> T
     return points[torch.from_numpy(cKDTree(points.double().numpy()).query(to.double().numpy())[1])]
 
 
-def _average(keys: Tensor, paint: Tensor, asked: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean paint of the nearest keys, near ones more, and the distance to the last of them."""
-    distance, near = cKDTree(keys.double().numpy()).query(asked.double().numpy(), _NEAREST)
-    weights = torch.from_numpy(1.0 / (distance + 2e-4)).to(paint)
-    weights = weights / weights.sum(-1, keepdim=True)
-    mean = (paint[torch.from_numpy(near)] * weights.unsqueeze(-1)).sum(1)
-    return mean, torch.from_numpy(distance[:, -1]).to(paint)
+@dataclass(frozen=True, eq=False)
+class _Nearest:
+    """The keys nearest to each place, how much each counts, and how far the last of them is."""
 
+    ids: Tensor
+    weights: Tensor
+    farthest: Tensor
 
-def _spread(grid: Float[Tensor, "rr c"], on_surface: Tensor) -> Float[Tensor, "c r r"]:
-    """Give texels off the surface the values of the nearest texel on it."""
-    row, column = distance_transform_edt(
-        ~on_surface.numpy(), return_distances=False, return_indices=True
-    )
-    ids = torch.from_numpy(np.asarray(row * on_surface.shape[1] + column)).long()
-    return grid[ids].permute(2, 0, 1)
+    @classmethod
+    def of(cls, keys: Tensor, asked: Tensor) -> _Nearest:
+        distance, near = cKDTree(keys.double().numpy()).query(asked.double().numpy(), _NEAREST)
+        weights = torch.from_numpy(1.0 / (distance + 2e-4)).to(keys)
+        weights = weights / weights.sum(-1, keepdim=True)
+        return cls(torch.from_numpy(near), weights, torch.from_numpy(distance[:, -1]).to(keys))
+
+    def mean(self, values: Tensor) -> Tensor:
+        """Of what the keys have, near ones more."""
+        return (values[self.ids] * self.weights.unsqueeze(-1)).sum(1)

@@ -22,6 +22,7 @@ from mien.acceleration import begin_accelerator
 from mien.avatar.course import Course
 from mien.avatar.encoder_config import EncoderConfig
 from mien.avatar.encoder_file import LoadedEncoder, save_encoder
+from mien.avatar.known_changes import KnownChanges
 from mien.avatar.known_maps import KnownMaps, principal
 from mien.avatar.learner import Learner
 from mien.avatar.lessons import Lessons
@@ -37,6 +38,7 @@ _BETAS = (0.9, 0.99)  # a step sees few people, and there are not many steps
 _TOLD = (
     *(
         "map_steps",
+        "change_steps",
         "people",
         "map_people",
         "views",
@@ -57,6 +59,7 @@ def train_encoder(
     start: Float[Tensor, "14 r r"],
     known: KnownMaps | None = None,
     begin: LoadedEncoder | None = None,
+    changes: KnownChanges | None = None,
     stop_after: int | None = None,
     card: dict[str, Any] | None = None,
     report: Report | None = None,
@@ -70,6 +73,7 @@ def train_encoder(
         known: The people's maps, for `config.map_steps`; their mean takes the place of `start`,
             and the encoder gets their principal components, unless it goes on from another.
         begin: An encoder to go on from; its mean person takes the place of `start`.
+        changes: How the people change as they move, for `config.change_steps`.
         stop_after: Stop early after this many steps in all, as a killed run would.
         card: What else is to be said of the encoder.
         report: Is told the mean terms of the last steps now and then.
@@ -83,6 +87,8 @@ def train_encoder(
     """
     if config.map_steps and known is None:
         raise ValueError(f"{config.map_steps} steps are to compare maps, but none are known.")
+    if config.change_steps and (known is None or changes is None):
+        raise ValueError(f"{config.change_steps} steps are to compare changes; none are known.")
     set_seed(config.seed)
     accelerator = begin_accelerator(cpu=config.cpu)
     if accelerator.num_processes > 1:
@@ -105,7 +111,9 @@ def train_encoder(
         learner.encoder.set_components(components)
     if begin is not None:
         learner.begin_from(begin)
-    course = Course(config, people, lessons, known)
+    if config.change_steps:
+        learner.begin_moving_anew()
+    course = Course(config, people, lessons, known, changes)
     losses = _optimize(config, accelerator, learner, course, stop_after, report)
     learner.settle()
     told = {
