@@ -228,7 +228,7 @@ def test_changes_are_learned_from_people_whose_instants_are_all_known(people: Pe
 def test_an_encoder_learns_on_where_another_stopped(
     people: People, start: torch.Tensor, tmp_path: Path
 ) -> None:
-    train_encoder(config(tmp_path / "a"), people, start)
+    train_encoder(config(tmp_path / "a"), people, start, card={"command": "mien first"})
     first = load_encoder(tmp_path / "a")
     learner = Learner(tiny_encoder(), tiny(), start, sinks=False)
     learner.begin_from(first)
@@ -237,8 +237,10 @@ def test_an_encoder_learns_on_where_another_stopped(
     assert found.keys() == wanted.keys()
     assert all(torch.equal(found[name], value.float()) for name, value in wanted.items())
     slow = {name: 1e-9 for name in ("encoder_rate", "head_rate", "unet_rate", "template_rate")}
-    train_encoder(config(tmp_path / "b", steps=1, **slow), people, start, begin=first)
+    made = {"command": "mien again"}
+    train_encoder(config(tmp_path / "b", steps=1, **slow), people, start, begin=first, card=made)
     second = load_encoder(tmp_path / "b")
+    assert (first.card["history"], second.card["history"]) == ([], ["mien first"])
     torch.testing.assert_close(second.encoder.template, first.encoder.template)
     assert all(
         torch.allclose(second.unet.state_dict()[name], value, atol=1e-3)

@@ -120,6 +120,7 @@ def train_encoder(
         "pictures": len(people.pictures),
         "people": len(people),
         "steps": len(losses),
+        "history": _history(begin),
         "config": {name: value for name, value in asdict(config).items() if name in _TOLD},
     }
     save_encoder(
@@ -130,6 +131,13 @@ def train_encoder(
         told | (card or {}),
     )
     return losses
+
+
+def _history(begin: LoadedEncoder | None) -> list[str]:
+    """The commands that made the encoder that training began from, the first one first."""
+    if begin is None:
+        return []
+    return [*begin.card.get("history", []), str(begin.card.get("command", "unknown"))]
 
 
 def _optimize(
