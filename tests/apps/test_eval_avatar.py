@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from tests.avatar.seen_pictures import PHOTO_SIDE, SIDE, seen_pictures
 
 from mien.apps.avatar_evaluation import (
     ceilings,
+    change_errors,
     choose_sittings,
     draw,
     encode,
@@ -29,7 +31,9 @@ from mien.apps.synth_portraits import SynthPortraits
 from mien.avatar.avatar import Avatar
 from mien.avatar.encoder_file import LoadedEncoder, load_encoder
 from mien.avatar.face_identity import FaceIdentity, compose, separation, train_face_identity
+from mien.avatar.known_changes import KnownChanges, write_known_changes
 from mien.avatar.known_maps import KnownMaps, write_known_maps
+from mien.avatar.learned import make_unet
 from mien.avatar.learner import mean_start
 from mien.avatar.people_cache import write_people
 from mien.avatar.people_data import People
@@ -92,14 +96,17 @@ def test_maps_are_learned_from_people_painted_once(
 ) -> None:
     asked: list[list[str]] = []
 
-    def paint(folder: Path, names: list[str], size: DecoderSize) -> Iterator[torch.Tensor]:
-        assert (folder, size) == (portraits, tiny())
+    def paint(
+        folder: Path, names: list[str], size: DecoderSize, workers: int
+    ) -> Iterator[tuple[int, torch.Tensor]]:
+        assert (folder, size, workers) == (portraits, tiny(), 2)
         asked.append(names)
-        return (mean_start([Avatar.load(name)], size) for name in names)
+        return enumerate(mean_start([Avatar.load(name)], size) for name in names)
 
     monkeypatch.setattr(portrait_paintings, "painted_maps", paint)
     for out in ("first", "second"):
         argv = ["--data", str(portraits), "--out", str(tmp_path / out), "--size", "tiny"]
+        argv += ["--workers", "2"]
         assert main(["train", "avatar", *argv, "--map-steps", "2", "--steps", "0"]) == 0
     assert asked == [["child-dark", "adult-small"]], "and kept beside their pictures"
     cards = [load_encoder(tmp_path / out).card for out in ("first", "second")]
@@ -142,6 +149,30 @@ def test_paintings_are_the_ceiling(people: People, loaded: LoadedEncoder, tmp_pa
     ours = [s for each in measure(loaded, people, sittings, judge, ["smile"], [1]) for s in each]
     assert len(best) == len(ours) == 3
     assert mean_of(best)["psnr"] > mean_of(ours)["psnr"] + 1
+
+
+def test_a_network_that_moves_nothing_leaves_the_whole_change(
+    people: People, loaded: LoadedEncoder, tmp_path: Path
+) -> None:
+    painted = [mean_start([Avatar.load(n)], tiny()) for n in ("child-dark", "adult-small")]
+    write_known_maps(tmp_path / "maps.npy", enumerate(painted), 2, 32)
+    known = KnownMaps(tmp_path / "maps.npy", 2, 32)
+    count = people.everyone[-1].frames[-1] + 1
+    write_known_changes(
+        tmp_path / "c.npy", ((n, torch.full((3, 32, 32), 0.1)) for n in range(count)), count, 32
+    )
+    changes = KnownChanges(tmp_path / "c.npy", count, 32)
+    sittings = choose_sittings(people, ["smile"], most_photos=2, pictures=3)
+    still = dataclasses.replace(loaded, unet=make_unet(tiny()))
+    found = change_errors(still, people, sittings, known, changes)
+    assert found["instants"] == 2, "at rest there is nothing to move"
+    assert found["known"] == pytest.approx(0.1, rel=1e-3) == found["left"]
+    brighter = make_unet(tiny())
+    torch.nn.init.constant_(brighter.exit.bias, 0.4)  # type: ignore[arg-type]
+    moved = change_errors(
+        dataclasses.replace(loaded, unet=brighter), people, sittings, known, changes
+    )
+    assert moved["left"] < 0.5 * moved["known"]
 
 
 def test_photos_are_never_what_is_drawn(people: People) -> None:

@@ -44,5 +44,5 @@ def test_what_makes_the_change_exactly_has_no_error() -> None:
     terms = change_terms(deltas, color, change, moving)
     assert float(terms["change"]) < 1e-7, "what does not move does not count"
     assert float(terms["others"]) == pytest.approx(1.0)
-    change[0, 3, 3] += 54 * 0.1
+    change[0, 3, 3] += 54 * 0.1 + 0.05
     assert float(change_terms(deltas, color, change, moving)["change"]) == pytest.approx(0.1)

@@ -12,11 +12,15 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import torch
 
+from mien.avatar.known_changes import recolored
+from mien.avatar.known_maps import COLORS
+
 if TYPE_CHECKING:
     from torch import Tensor
 
     from mien.avatar.encoder_file import LoadedEncoder
     from mien.avatar.face_identity import FaceIdentity
+    from mien.avatar.known_changes import KnownChanges
     from mien.avatar.known_maps import KnownMaps
     from mien.avatar.people_data import People, Person
     from mien.avatar.static_maps import StaticMaps
@@ -183,6 +187,44 @@ def ceilings(
         drawn = draw(still, people, sitting.person, maps, sitting.pictures)
         found += _judge(people, sitting, sitting.photos[:1], drawn, judge, set(held_out))
     return found
+
+
+@torch.no_grad()
+def change_errors(
+    loaded: "LoadedEncoder",
+    people: "People",
+    sittings: Sequence[Sitting],
+    known: "KnownMaps",
+    changes: "KnownChanges",
+) -> dict[str, float]:
+    """How far what a network adds to people's colors is from how they change, from one photo.
+
+    Returns:
+        Root mean squares over the texels that move, sRGB: of the change itself ("known") and of
+        what the network leaves of it ("left"); and at how many "instants", none of them at rest.
+    """
+    from mien.avatar.learned import LearnedHead
+    from mien.avatar.uv_layout import Texels
+
+    side = loaded.decoder.resolution
+    on_surface = torch.zeros(side * side, dtype=torch.bool)
+    on_surface[Texels.of(people.head, side).ids] = True
+    squares: dict[str, list[float]] = {"known": [], "left": []}
+    for sitting in sittings:
+        person = sitting.person
+        maps = encode(loaded, people, sitting.photos[:1])
+        head = LearnedHead(loaded.decoder, person.layout, maps, loaded.unet)
+        color = known.of([person.number])[0, COLORS]
+        moving = on_surface.reshape(side, side) & person.layout.dynamic.bool()
+        for frame, change in zip(person.frames, changes.of(person.frames), strict=True):
+            if people.expressions[frame] == "rest":
+                continue
+            deltas = head.attributes(person.driven(frame))[0] - maps.attributes()
+            made = recolored(deltas, color)
+            squares["known"].append(float(change[:, moving].square().mean()))
+            squares["left"].append(float((made - change)[:, moving].square().mean()))
+    means = {name: float(np.mean(values)) ** 0.5 for name, values in squares.items()}
+    return means | {"instants": len(squares["known"])}
 
 
 @torch.no_grad()

@@ -20,11 +20,13 @@ class Ablation:
         name: Of its folder.
         changes: Settings that differ from the usual ones, from its card.
         shots: From one photo.
+        moving: See `AvatarReport`.
     """
 
     name: str
     changes: dict[str, Any]
     shots: tuple[Shot, ...]
+    moving: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,8 @@ class AvatarReport:
         shots: Every picture from each number of photos; empty without a main encoder.
         floor: From one photo of somebody else.
         ceiling: From what the people were painted as; empty where that is not known.
+        moving: How far what the network adds is from how people's colors change, see
+            `change_errors`; empty where that is not known.
         judge: How well the judge of identity tells held-out people apart.
         ablations: Encoders to compare.
         speed: Seconds a stage of a frame, by size and device.
@@ -46,6 +50,7 @@ class AvatarReport:
     shots: tuple[Shot, ...] = ()
     floor: tuple[Shot, ...] = ()
     ceiling: tuple[Shot, ...] = ()
+    moving: dict[str, float] = field(default_factory=dict)
     judge: dict[str, float] = field(default_factory=dict)
     ablations: tuple[Ablation, ...] = ()
     speed: tuple[dict[str, Any], ...] = ()
@@ -53,7 +58,10 @@ class AvatarReport:
 
     def as_markdown(self) -> str:
         """All tables."""
-        parts = [self._quality(), self._ablations(), self._speed(), self._making()]
+        parts = [
+            *(self._quality(), self._ablations(), self._moving()),
+            *(self._speed(), self._making()),
+        ]
         return "\n\n".join(part for part in parts if part) + "\n"
 
     def as_json(self) -> dict[str, Any]:
@@ -93,10 +101,29 @@ class AvatarReport:
             rows.append((f"{_named(each)}: all", mean_of(each.shots)))
             rows.append((f"{_named(each)}: aside", mean_of(each.shots, aside=True)))
         told = (
-            "Encoders trained in as many steps on the same portraits, from one photo; aside: "
+            "Encoders to compare, trained on the same portraits, from one photo; aside: "
             f"{ASIDE_DEG:g} degrees or more from the photo's camera."
         )
         return told + "\n\n" + _table("trained", rows)
+
+    def _moving(self) -> str:
+        rows = [("the encoder's network", self.moving)]
+        rows += [(_named(each), each.moving) for each in self.ablations]
+        rows = [(name, moving) for name, moving in rows if moving]
+        if not rows:
+            return ""
+        first = rows[0][1]
+        told = (
+            "How colors change with expressions, known from the paintings, over the texels that "
+            f"move, at {first['instants']:.0f} instants: root mean squares, sRGB."
+        )
+        lines = [
+            "| what moves | rms |",
+            "|---|---|",
+            f"| the change itself | {first['known']:.4f} |",
+        ]
+        lines += [f"| left by {name} | {moving['left']:.4f} |" for name, moving in rows]
+        return told + "\n\n" + "\n".join(lines)
 
     def _speed(self) -> str:
         if not self.speed:

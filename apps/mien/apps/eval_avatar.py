@@ -1,5 +1,6 @@
 """`mien eval avatar`: how well avatars made from photos show people, and how fast."""
 
+import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,7 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
-from mien.apps.portraits import check_portraits, held_out_expressions, open_known_maps, open_people
+from mien.apps.portraits import (
+    check_portraits,
+    held_out_expressions,
+    open_known_changes,
+    open_known_maps,
+    open_people,
+)
 from mien.apps.progress import say, track
 from mien.apps.refusal import refusing
 from mien.apps.reporting import write_report
@@ -15,9 +22,13 @@ from mien.apps.request import check_seed
 from mien.apps.train import check_folder
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from mien.apps.avatar_evaluation import Sitting
     from mien.apps.avatar_report import Ablation, AvatarReport
     from mien.avatar.encoder_file import LoadedEncoder
     from mien.avatar.face_identity import FaceIdentity
+    from mien.avatar.known_changes import KnownChanges
     from mien.avatar.known_maps import KnownMaps
     from mien.avatar.people_data import People
     from mien.data_synth.phrases import Split
@@ -141,7 +152,7 @@ class EvaluateAvatar:
             test, hidden, pictures=self.pictures, most_people=self.people, seed=self.seed
         )
         made |= {"people": len(chosen), "pictures": self.pictures, "encoder": loaded.card}
-        known = self._known_maps(test)
+        known, changes = self._known(test)
         step = max(1, len(chosen) // self.sheet)
         drawn = avatar_sheet(loaded, test, chosen[::step][: self.sheet])
         Image.fromarray(drawn).save(self.out / "avatar.png")
@@ -153,17 +164,37 @@ class EvaluateAvatar:
             ),
             "floor": tuple(floors(*asked)),
             "ceiling": () if known is None else tuple(ceilings(*asked, known)),
+            "moving": self._moving(loaded, test, chosen, known, changes),
             "judge": separation(judge, test, seed=self.seed),
             "making": making_seconds(loaded, test, chosen[0], self.refine_steps, self.repeats),
         }
 
-    def _known_maps(self, people: "People") -> "KnownMaps | None":
-        """What the people were painted as; none where others drew them."""
+    def _known(self, people: "People") -> "tuple[KnownMaps, KnownChanges] | tuple[None, None]":
+        """What the people were painted as, and how they change; none where others drew them."""
+        workers = os.cpu_count() or 1
         try:
-            return open_known_maps(self.data, people)
+            return (
+                open_known_maps(self.data, people, workers),
+                open_known_changes(self.data, people, workers),
+            )
         except ValueError as error:
             say(f"measuring without a ceiling: {error}")
-            return None
+            return None, None
+
+    def _moving(
+        self,
+        loaded: "LoadedEncoder",
+        people: "People",
+        chosen: "Sequence[Sitting]",
+        known: "KnownMaps | None",
+        changes: "KnownChanges | None",
+    ) -> dict[str, float]:
+        from mien.apps.avatar_evaluation import change_errors
+
+        if known is None or changes is None:
+            return {}
+        inside = [sitting for sitting in chosen if sitting.person.frames[-1] < len(changes)]
+        return change_errors(loaded, people, inside, known, changes) if inside else {}
 
     def _compare(self, folder: Path, judge: "FaceIdentity") -> "Ablation":
         from mien.apps.avatar_evaluation import choose_sittings, measure
@@ -177,7 +208,8 @@ class EvaluateAvatar:
             test, hidden, pictures=self.pictures, most_people=self.people, seed=self.seed
         )
         shots = [s for each in measure(loaded, test, chosen, judge, hidden, [1]) for s in each]
-        return Ablation(folder.name, changes_of(loaded.card), tuple(shots))
+        moving = self._moving(loaded, test, chosen, *self._known(test))
+        return Ablation(folder.name, changes_of(loaded.card), tuple(shots), moving)
 
     def _speed(self) -> tuple[dict[str, Any], ...]:
         import torch

@@ -12,7 +12,7 @@ from torch import Tensor
 from mien.avatar.encoder import Sink
 from mien.avatar.encoder_config import EncoderConfig
 from mien.avatar.known_changes import KnownChanges, change_terms
-from mien.avatar.known_maps import KnownMaps, map_terms
+from mien.avatar.known_maps import COLORS, KnownMaps, map_terms
 from mien.avatar.learner import Learner
 from mien.avatar.lesson_losses import judge
 from mien.avatar.lessons import Lesson, Lessons
@@ -27,7 +27,6 @@ Terms = dict[str, Tensor]
 Part = Literal["maps", "changes", "pictures"]
 _MAP_WEIGHTS = {"position": 0.3, "opacity": 0.3, "color": 1.0, "others": 0.1}
 _CHANGE_WEIGHTS = {"change": 1.0, "others": 0.05}
-_COLORS = slice(-3, None)  # of known maps
 
 
 class Course:
@@ -122,7 +121,7 @@ class Course:
         found: dict[str, list[Tensor]] = {}
         for lesson, made, maps, change in zip(batch, deltas, known, changes, strict=True):
             moving = self.on_surface.to(device) & lesson.person.layout.dynamic.to(device).bool()
-            for name, value in change_terms(made, maps[_COLORS], change, moving).items():
+            for name, value in change_terms(made, maps[COLORS], change, moving).items():
                 found.setdefault(name, []).append(value)
         return {name: torch.stack(values).mean() for name, values in found.items()}
 

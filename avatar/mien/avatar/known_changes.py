@@ -22,7 +22,7 @@ from mien.files import whole_file
 
 _SMALL = 0.1  # sRGB, below which a difference is squared: nearly all changes are nearly none
 
-__all__ = ["KnownChanges", "change_terms", "write_known_changes"]
+__all__ = ["KnownChanges", "change_terms", "recolored", "write_known_changes"]
 
 
 class KnownChanges:
@@ -77,6 +77,13 @@ def write_known_changes(
         kept.flush()
 
 
+def recolored(
+    deltas: Float[Tensor, "14 r r"], color: Float[Tensor, "3 r r"]
+) -> Float[Tensor, "3 r r"]:
+    """By how much sRGB becomes more where something is added to a color map, before activation."""
+    return (color + by_name(deltas)["color"]).sigmoid() - color.sigmoid()
+
+
 def change_terms(
     deltas: Float[Tensor, "14 r r"],
     color: Float[Tensor, "3 r r"],
@@ -95,8 +102,7 @@ def change_terms(
         The difference of colors, sRGB, squared where it is small, by `smooth_l1_loss`; and
         "others", the mean of what shall not change.
     """
-    named = by_name(deltas)
-    made = (color + named["color"]).sigmoid() - color.sigmoid()
+    named, made = by_name(deltas), recolored(deltas, color)
     rest = torch.cat([value for name, value in named.items() if name != "color"])
     return {
         "change": torch.nn.functional.smooth_l1_loss(

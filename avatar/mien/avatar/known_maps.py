@@ -20,6 +20,7 @@ from mien.avatar.static_maps import WIDTHS, StaticMaps, by_name
 from mien.files import whole_file
 
 __all__ = [
+    "COLORS",
     "NUM_KNOWN",
     "KnownMaps",
     "component_side",
@@ -33,6 +34,7 @@ __all__ = [
 KNOWN = ("position", "opacity", "color")  # the others are the surface's own in every painting
 _KNOWN_PARTS = [WIDTHS[name] for name in KNOWN]
 NUM_KNOWN = sum(_KNOWN_PARTS)
+COLORS = slice(-3, None)  # of known maps
 _COARSER = 2  # components' texels over those of maps
 _STILL = 1e-4  # variance of a component that nobody has
 
