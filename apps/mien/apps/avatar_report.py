@@ -14,7 +14,7 @@ _FORMATS = {"psnr": "{:.2f}", "ssim": "{:.3f}", "perceptual": "{:.4f}", "identit
 
 @dataclass(frozen=True)
 class Ablation:
-    """One encoder among others that were trained in as many steps.
+    """One encoder among others.
 
     Attributes:
         name: Of its folder.
