@@ -18,7 +18,7 @@ from mien.avatar.lesson_losses import judge
 from mien.avatar.lessons import Lesson, Lessons
 from mien.avatar.losses import shape_terms, weighted
 from mien.avatar.people_data import People
-from mien.avatar.uv_layout import Texels
+from mien.avatar.uv_layout import surface_mask
 from mien.pacing import half_cosine
 
 __all__ = ["Course"]
@@ -50,10 +50,7 @@ class Course:
     ) -> None:
         self.config, self.people, self.lessons = config, people, lessons
         self.known, self.changes = known, changes
-        side = config.decoder.resolution
-        flat = torch.zeros(side * side, dtype=torch.bool)
-        flat[Texels.of(people.head, side).ids] = True
-        self.on_surface = flat.reshape(side, side)
+        self.on_surface = surface_mask(people.head, config.decoder.resolution)
 
     @property
     def steps(self) -> int:
@@ -86,10 +83,10 @@ class Course:
         part, _, _ = self.part_of(step)
         if part == "maps":
             terms = self._map_terms(learner, step, rng, device)
-            return terms, torch.stack([_MAP_WEIGHTS[n] * v for n, v in terms.items()]).sum()
+            return terms, _sum(terms, _MAP_WEIGHTS)
         if part == "changes":
             terms = self._change_terms(learner, step, rng, device)
-            return terms, torch.stack([_CHANGE_WEIGHTS[n] * v for n, v in terms.items()]).sum()
+            return terms, _sum(terms, _CHANGE_WEIGHTS)
         terms = self._picture_terms(learner, step, rng, device)
         return terms, weighted(terms, self.config.loss)
 
@@ -163,3 +160,7 @@ class Course:
             shift = rng.integers(0, room + 1, (len(lesson.photos), 2))
             stacks.append(self.people.crops(lesson.photos, side, shift))
         return torch.stack(stacks).to(device)
+
+
+def _sum(terms: Terms, weights: dict[str, float]) -> Float[Tensor, ""]:
+    return torch.stack([weights[name] * value for name, value in terms.items()]).sum()

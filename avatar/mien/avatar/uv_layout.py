@@ -58,6 +58,11 @@ def _face_map(head: Head, side: int) -> Int[Tensor, " rr"]:
     return torch.from_numpy(rasterize_uv(corners, side)).long().flatten()
 
 
+def surface_mask(head: Head, side: int) -> Bool[Tensor, "r r"]:
+    """Which texels of a grid lie on the head at all."""
+    return (_face_map(head, side) >= 0).reshape(side, side)
+
+
 class UVLayout(nn.Module):
     """What follows from a head, a person and a size; nothing in it is learned or saved.
 
