@@ -69,7 +69,7 @@ def test_colors_change_where_a_face_folds_and_nowhere_at_rest(folder: Path) -> N
     motion = Motion.rest(3)
     motion.expr[1, [head.expr_names.index(f"browDown{side}") for side in ("Left", "Right")]] = 1.0
     motion = motion.replace(neck_pose=torch.tensor([[0.0] * 3, [0.0] * 3, [0.0, 0.5, 0.0]]))
-    asked = dict.fromkeys(NAMES, motion)
+    asked: dict[str, Motion] = dict.fromkeys(NAMES, motion)
     changes = dict(painted_changes(folder, asked, size))
     assert sorted(changes) == [0, 1]
     layout = UVLayout(head, head, size)

@@ -222,7 +222,7 @@ def change_errors(
             squares["known"].append(float(change[:, moving].square().mean()))
             squares["left"].append(float((made - change)[:, moving].square().mean()))
     means = {name: float(np.mean(values)) ** 0.5 for name, values in squares.items()}
-    return means | {"instants": len(squares["known"])}
+    return {**means, "instants": float(len(squares["known"]))}
 
 
 @torch.no_grad()
