@@ -29,6 +29,10 @@ def head_of(avatar: Avatar) -> LearnedHead:
     return avatar.learned
 
 
+def move(avatar: Avatar, moving: LearnedHead) -> Avatar:
+    return moved_by(avatar, moving.unet, moving.size, moving.maps.features)
+
+
 @pytest.fixture(scope="module")
 def painted() -> Avatar:
     return Avatar.load("child-dark")
@@ -52,7 +56,7 @@ def still(painted: Avatar) -> Avatar:
 
 @pytest.fixture(scope="module")
 def moved(still: Avatar, moving: LearnedHead) -> Avatar:
-    return moved_by(still, moving)
+    return move(still, moving)
 
 
 def smiling() -> Motion:
@@ -85,7 +89,7 @@ def test_it_moves_by_what_the_network_makes_of_an_expression(
 ) -> None:
     """As the network gave it on its own maps, less what it gave at rest, enlarged bilinearly."""
     monkeypatch.setattr(learned, "has_fast_bfloat16", lambda: False)
-    moved = moved_by(still, moving)
+    moved = move(still, moving)
     assert head_of(moved).unet is moving.unet
     own, rest = (
         moving.attributes(still.driven(motion)).detach() for motion in (smiling(), Motion.rest(1))
@@ -114,7 +118,7 @@ def test_a_moved_avatar_is_kept_whole(moved: Avatar, tmp_path: Path) -> None:
 def test_maps_of_another_side_are_not_moved(painted: Avatar, moving: LearnedHead) -> None:
     for avatar in (painted, start_from(painted, COARSE)):
         with pytest.raises(ValueError, match="maps with a side of 96 to be moved"):
-            moved_by(avatar, moving)
+            move(avatar, moving)
 
 
 def test_sides_that_do_not_divide_are_refused(moved: Avatar) -> None:

@@ -204,16 +204,14 @@ def change_errors(
         what the network leaves of it ("left"); and at how many "instants", none of them at rest.
     """
     from mien.avatar.learned import LearnedHead
-    from mien.avatar.uv_layout import surface_mask
 
-    on_surface = surface_mask(people.head, loaded.decoder.resolution)
     squares: dict[str, list[float]] = {"known": [], "left": []}
     for sitting in sittings:
         person = sitting.person
         maps = encode(loaded, people, sitting.photos[:1])
         head = LearnedHead(loaded.decoder, person.layout, maps, loaded.unet)
         color = known.of([person.number])[0, COLORS]
-        moving = on_surface & person.layout.dynamic.bool()
+        moving = person.layout.dynamic.bool()
         for frame, change in zip(person.frames, changes.of(person.frames), strict=True):
             if people.expressions[frame] == "rest":
                 continue

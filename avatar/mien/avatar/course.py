@@ -117,7 +117,7 @@ class Course:
         changes = self.changes.of([lesson.frame for lesson in batch]).to(device)
         found: dict[str, list[Tensor]] = {}
         for lesson, made, maps, change in zip(batch, deltas, known, changes, strict=True):
-            moving = self.on_surface.to(device) & lesson.person.layout.dynamic.to(device).bool()
+            moving = lesson.person.layout.dynamic.to(device).bool()
             for name, value in change_terms(made, maps[COLORS], change, moving).items():
                 found.setdefault(name, []).append(value)
         return {name: torch.stack(values).mean() for name, values in found.items()}

@@ -11,10 +11,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from mien.avatar.avatar import Avatar
-from mien.avatar.encoder import Encoded, person_maps
+from mien.avatar.encoder import Encoded
 from mien.avatar.encoder_file import LoadedEncoder, load_encoder
 from mien.avatar.finer import moved_by, still_size
-from mien.avatar.learned import LearnedHead
 from mien.avatar.learned_file import rounded
 from mien.avatar.lift import lift
 from mien.avatar.photo_colors import measure_palette
@@ -33,7 +32,7 @@ from mien.avatar.prepared import Prepared
 from mien.avatar.refine import refine
 from mien.avatar.render import render
 from mien.avatar.sizes import DecoderSize, photo_size
-from mien.avatar.starts import learned_layout, start_from
+from mien.avatar.starts import start_from
 from mien.avatar.unfolding import keep_lids
 from mien.head import Head
 
@@ -109,7 +108,7 @@ def create_avatar(
     if loaded is None:
         say("nothing moves within the maps, since there is no trained encoder")
     else:
-        made = moved_by(made, _encoded(made, poses, loaded))
+        made = moved_by(made, loaded.unet, loaded.decoder, _features(poses, loaded))
     moved = "" if loaded is None else ", a trained encoder"
     made_by = f"mien avatar create: {len(photos)} photos{moved}, {steps} steps"
     return rounded(dataclasses.replace(made, name=name, made_by=made_by))
@@ -125,11 +124,10 @@ def _start(pose: PhotoPose, moving: DecoderSize | None, name: str) -> Avatar:
 
 
 @torch.no_grad()
-def _encoded(avatar: Avatar, poses: Sequence[PhotoPose], loaded: LoadedEncoder) -> LearnedHead:
-    """What an encoder makes of the photos."""
+def _features(poses: Sequence[PhotoPose], loaded: LoadedEncoder) -> Float[Tensor, "f s s"]:
+    """What an encoder tells its network of the person in the photos."""
     read: Encoded = loaded.encoder(torch.stack([pose.crop for pose in poses])[None])
-    maps = person_maps(*read.person(0), loaded.encoder.template)
-    return LearnedHead(loaded.decoder, learned_layout(avatar, loaded.decoder), maps, loaded.unet)
+    return read.features[0]
 
 
 def _with_gaze(avatar: Avatar, picture: PosedPicture) -> PosedPicture:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import dataclasses
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from mien.avatar.avatar import Avatar
+from mien.avatar.encoder import person_maps
 from mien.avatar.learned import LearnedHead
 from mien.avatar.sizes import DecoderSize, photo_size
 from mien.avatar.starts import learned_layout
-from mien.avatar.static_maps import StaticMaps, by_name
+from mien.avatar.unet import UNet
 from mien.motion import Motion
 
 __all__ = ["finer_size", "moved_by", "still_size"]
@@ -42,31 +45,30 @@ def still_size(size: DecoderSize) -> DecoderSize:
 
 
 @torch.no_grad()
-def moved_by(avatar: Avatar, moving: LearnedHead) -> Avatar:
+def moved_by(
+    avatar: Avatar, unet: UNet, size: DecoderSize, features: Float[Tensor, "f s s"]
+) -> Avatar:
     """Let a trained network move an avatar's maps, which nothing moved; at rest it looks the same.
 
     Args:
-        avatar: With maps of `still_size(moving.size)`.
-        moving: The same person's head as an encoder gave it, with the network.
+        avatar: With maps of `still_size(size)`.
+        unet: The network.
+        size: Of the maps that it learned with.
+        features: What it may know of the person.
 
     Raises:
         ValueError: If the avatar has no maps, or of another side.
     """
-    size = finer_size(moving.size)
-    if avatar.learned is None or avatar.learned.maps.resolution != size.resolution:
+    finer = finer_size(size)
+    if avatar.learned is None or avatar.learned.maps.resolution != finer.resolution:
         raise ValueError(
-            f"The avatar must have maps with a side of {size.resolution} to be moved."
+            f"The avatar must have maps with a side of {finer.resolution} to be moved."
         )
-    maps = avatar.learned.maps
-    layout = learned_layout(avatar, size)
-    features = moving.maps.features.detach()
-    rest = avatar.driven(Motion.rest(1))
-    found = LearnedHead(size, layout, _with_features(maps.attributes(), features), moving.unet)
-    changes = found.attributes(rest)[0] - maps.attributes()
-    moved = _with_features(maps.attributes() - changes, features)
-    learned = LearnedHead(size, layout, moved, moving.unet).eval().requires_grad_(False)
+    still, layout = avatar.learned.maps.attributes(), learned_layout(avatar, finer)
+
+    def moving(attributes: Tensor) -> LearnedHead:
+        return LearnedHead(finer, layout, person_maps(attributes, features), unet)
+
+    changed = moving(still).attributes(avatar.driven(Motion.rest(1)))[0]
+    learned = moving(still - (changed - still)).eval().requires_grad_(False)
     return dataclasses.replace(avatar, learned=learned)
-
-
-def _with_features(attributes: torch.Tensor, features: torch.Tensor) -> StaticMaps:
-    return StaticMaps(**by_name(attributes), features=features)

@@ -11,21 +11,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-import numpy as np
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from mien.avatar.known_maps import open_mapped
+from mien.avatar.mapped_rows import MappedRows, write_rows
 from mien.avatar.static_maps import by_name
-from mien.files import whole_file
 
 _SMALL = 0.1  # sRGB, below which a difference is squared: nearly all changes are nearly none
 
 __all__ = ["KnownChanges", "change_terms", "recolored", "write_known_changes"]
 
 
-class KnownChanges:
+class KnownChanges(MappedRows):
     """The known changes of a collection's first instants, read as they are asked for.
 
     Args:
@@ -38,14 +36,11 @@ class KnownChanges:
     """
 
     def __init__(self, path: Path, instants: int, resolution: int) -> None:
-        self.values = open_mapped(path, (instants, 3, resolution, resolution))
+        super().__init__(path, (instants, 3, resolution, resolution))
 
-    def __len__(self) -> int:
-        return len(self.values)
-
-    def of(self, instants: Sequence[int]) -> Float[Tensor, "b 3 r r"]:
+    def of(self, rows: Sequence[int]) -> Float[Tensor, "b 3 r r"]:
         """By how much sRGB is more than at rest, at some instants by their numbers."""
-        return torch.from_numpy(self.values[list(instants)]).float()
+        return super().of(rows)
 
 
 def write_known_changes(
@@ -65,16 +60,8 @@ def write_known_changes(
     Raises:
         ValueError: If any instant is missing.
     """
-    missing = set(range(instants))
-    with whole_file(path) as part:
-        shape = (instants, 3, resolution, resolution)
-        kept = np.lib.format.open_memmap(part, "w+", np.float16, shape)
-        for number, change in changes:
-            kept[number] = change.numpy()
-            missing.discard(number)
-        if missing:
-            raise ValueError(f"Changes are wanted at {instants} instants, {len(missing)} missing.")
-        kept.flush()
+    lacking = f"Changes are wanted at {instants} instants, {{}} missing."
+    write_rows(path, changes, (instants, 3, resolution, resolution), lacking)
 
 
 def recolored(

@@ -10,14 +10,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-import numpy as np
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from mien.avatar.mapped_rows import MappedRows, write_rows
 from mien.avatar.sizes import DecoderSize
 from mien.avatar.static_maps import WIDTHS, StaticMaps, by_name
-from mien.files import whole_file
 
 __all__ = [
     "COLORS",
@@ -25,7 +24,6 @@ __all__ = [
     "KnownMaps",
     "component_side",
     "map_terms",
-    "open_mapped",
     "principal",
     "spread_known",
     "write_known_maps",
@@ -39,7 +37,7 @@ _COARSER = 2  # components' texels over those of maps
 _STILL = 1e-4  # variance of a component that nobody has
 
 
-class KnownMaps:
+class KnownMaps(MappedRows):
     """The known maps of a collection's people, read as they are asked for.
 
     Args:
@@ -52,11 +50,11 @@ class KnownMaps:
     """
 
     def __init__(self, path: Path, people: int, resolution: int) -> None:
-        self.values = open_mapped(path, (people, NUM_KNOWN, resolution, resolution))
+        super().__init__(path, (people, NUM_KNOWN, resolution, resolution))
 
-    def of(self, people: Sequence[int]) -> Float[Tensor, "b 7 r r"]:
+    def of(self, rows: Sequence[int]) -> Float[Tensor, "b 7 r r"]:
         """Position, opacity and color of some people, by their numbers; before activation."""
-        return torch.from_numpy(self.values[list(people)]).float()
+        return super().of(rows)
 
     def whole(self, person: int, features: int) -> StaticMaps:
         """All maps of one person, by number; what is not known is the surface's own.
@@ -74,24 +72,6 @@ class KnownMaps:
         )
 
 
-def open_mapped(path: Path, wanted: tuple[int, ...]) -> np.ndarray:
-    """Open an array of half floats without reading it.
-
-    Raises:
-        ValueError: If it is damaged, or of another shape or type.
-    """
-    try:
-        values: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise ValueError(f"{path} must hold known maps, but cannot be read.") from error
-    if values.shape != wanted or values.dtype != np.float16:
-        raise ValueError(
-            f"{path} must hold maps {list(wanted)} of float16, "
-            f"got {list(values.shape)} of {values.dtype}."
-        )
-    return values
-
-
 def write_known_maps(
     path: Path, maps: Iterable[tuple[int, Float[Tensor, "14 r r"]]], people: int, resolution: int
 ) -> None:
@@ -106,17 +86,14 @@ def write_known_maps(
     Raises:
         ValueError: If anybody is missing.
     """
-    shape = (people, NUM_KNOWN, resolution, resolution)
-    with whole_file(path) as part:
-        kept = np.lib.format.open_memmap(part, "w+", np.float16, shape)
-        missing = set(range(people))
-        for number, attributes in maps:
-            named = by_name(attributes)
-            kept[number] = torch.cat([named[name] for name in KNOWN]).numpy()
-            missing.discard(number)
-        if missing:
-            raise ValueError(f"Known maps are wanted of all {people}, {len(missing)} are missing.")
-        kept.flush()
+    rows = ((number, _known_of(attributes)) for number, attributes in maps)
+    lacking = f"Known maps are wanted of all {people}, {{}} are missing."
+    write_rows(path, rows, (people, NUM_KNOWN, resolution, resolution), lacking)
+
+
+def _known_of(attributes: Float[Tensor, "14 r r"]) -> Float[Tensor, "7 r r"]:
+    named = by_name(attributes)
+    return torch.cat([named[name] for name in KNOWN])
 
 
 def _known_by_name(known: Float[Tensor, "*b 7 r r"]) -> dict[str, Tensor]:
@@ -155,7 +132,7 @@ def principal(
         The mean person's maps, and the principal components at half the side, each as large as
         one standard deviation; zeros beyond what the people span.
     """
-    side, people = component_side(size), len(known.values)
+    side, people = component_side(size), len(known)
     rows = torch.cat(
         [nn.functional.adaptive_avg_pool2d(known.of([n]), side).flatten(1) for n in range(people)]
     )

@@ -97,7 +97,8 @@ class UVLayout(nn.Module):
                 f"A learned avatar needs texture coordinates; the head {head.name!r} has none."
             )
         self.resolution, self.network_side = size.resolution, size.network_side
-        texels, drawn = (Texels.of(head, side) for side in (self.resolution, self.network_side))
+        texels = Texels.of(head, self.resolution)
+        drawn = texels if size.coarser == 1 else Texels.of(head, self.network_side)
         sides = face_sides(head, size)
         samples = _samples(head, sides)
         corners = head.faces[samples.faces]

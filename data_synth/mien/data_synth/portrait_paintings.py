@@ -130,15 +130,15 @@ def _color_changes(
     def colors(truth: Motion) -> Tensor:
         return model.pose(truth).seen_from(front).colors
 
-    rest = colors(model.truth(Motion.rest(1)))
-    found = []
-    for frame in range(asked[place].num_frames):
-        still = torch.zeros(1, 3)
-        truth = asked[place].slice(frame, frame + 1)
-        straight = truth.replace(global_pose=still, neck_pose=still, translation=still)
-        change = reader.read(colors(straight) - rest) * bare
-        found.append(spread_over(layout, change).half())
-    return np.asarray(torch.stack(found).numpy())
+    rest, frames = colors(model.truth(Motion.rest(1))), asked[place].num_frames
+    still = torch.zeros(frames, 3)
+    straight = asked[place].replace(global_pose=still, neck_pose=still, translation=still)
+    found = [
+        reader.read(colors(straight.slice(frame, frame + 1)) - rest) * bare
+        for frame in range(frames)
+    ]
+    spread_out = spread_over(layout, torch.cat(found, -1)).half()
+    return np.asarray(torch.unflatten(spread_out, 0, (frames, 3)).numpy())
 
 
 def _places(config: PortraitConfig, names: Sequence[str]) -> list[tuple[int, int]]:
