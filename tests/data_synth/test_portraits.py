@@ -107,9 +107,11 @@ def test_a_smile_folds_the_skin_and_a_rest_does_not(model: SitterModel) -> None:
     rest = instant(CONFIG, 1, 0, 0, model.sitter.style_seed)
     column = list(Head.default().expr_names).index("mouthSmileLeft")
     smile = rest.replace(expr=rest.expr.index_fill(1, torch.tensor([column]), 1.0))
-    own = model.own
-    painted = model.kernels.paints[0]
-    still, moved = (model.pose(model.truth(motion)).kernels.paints for motion in (rest, smile))
+    own = model.living.own
+    painted = model.living.kernels.paints[0]
+    still, moved = (
+        model.living.pose(model.living.truth(motion)).kernels.paints for motion in (rest, smile)
+    )
     np.testing.assert_array_equal(still[0], painted)
     changed = np.abs(moved[0] - painted).max(1) > 0.02
     others = np.ones(len(painted), bool)
@@ -122,8 +124,8 @@ def test_a_smile_folds_the_skin_and_a_rest_does_not(model: SitterModel) -> None:
 
 
 def test_tints_change_colors_and_leave_the_painting(model: SitterModel) -> None:
-    splats, skin = model.state.splats, model.paint.skin
-    own = torch.from_numpy(model.own)
+    splats, skin = model.living.state.splats, model.paint.skin
+    own = torch.from_numpy(model.living.own)
     for name in ("kinds", "faces", "bump", "occlusion"):
         assert torch.equal(getattr(splats, name)[own], getattr(skin, name))
     assert not torch.equal(splats.albedo[own], skin.albedo)

@@ -114,7 +114,7 @@ def _nose_lines(points: Points, seed: int) -> Values:
 
 def _smile_fold(points: Points, seed: int) -> Values:
     cheek = 0.5 * _along(points, _FOLD + [4.5, 2.0], 4.5)
-    return np.asarray(cheek - 1.25 * _along(points, _FOLD, 1.9))
+    return np.asarray(cheek - _along(points, _FOLD, 3.0))
 
 
 def _bracket(points: Points, seed: int) -> Values:
@@ -171,7 +171,7 @@ CREASES: dict[str, Crease] = {
 
 def crease_depth(age: float) -> float:
     """How deep lines fold at an age of `mien.identity.semantic`: hardly on a baby."""
-    return float(np.interp(age, [0.0, 1 / 3, 1 / 2, 2 / 3, 1.0], [0.2, 0.5, 0.75, 1.15, 1.8]))
+    return float(np.interp(age, [0.0, 1 / 3, 1 / 2, 2 / 3, 1.0], [0.13, 0.33, 0.5, 0.75, 1.17]))
 
 
 @dataclass(frozen=True, eq=False)

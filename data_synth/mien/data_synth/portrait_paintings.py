@@ -107,7 +107,7 @@ def _paint(
         avatar = Avatar(
             model.paint.head,
             model.sitter.identity.shape,
-            model.state.splats,
+            model.living.state.splats,
             studio=model.sitter.studio,
         )
         found[place] = made(place, model, avatar)
@@ -128,9 +128,9 @@ def _color_changes(
     bare = ~reader.is_covered.unsqueeze(-1)
 
     def colors(truth: Motion) -> Tensor:
-        return model.pose(truth).seen_from(front).colors
+        return model.living.pose(truth).seen_from(front).colors
 
-    rest, frames = colors(model.truth(Motion.rest(1))), asked[place].num_frames
+    rest, frames = colors(model.living.truth(Motion.rest(1))), asked[place].num_frames
     still = torch.zeros(frames, 3)
     straight = asked[place].replace(global_pose=still, neck_pose=still, translation=still)
     found = [

@@ -34,8 +34,8 @@ TRACKS = ("expr", "jaw_pose", "neck_pose", "global_pose", "eye_pose", "translati
 JPEG_QUALITY = 95
 _MAX_MANIFEST_BYTES = 16 * 2**20
 _CODE = (
-    *("cast_light", "creases", "performance", "performer", "portrait_model", "portrait_people"),
-    *("portrait_shards", "portrait_views", "portraits", "style"),
+    *("cast_light", "creases", "living_skin", "performance", "performer", "portrait_model"),
+    *("portrait_people", "portrait_shards", "portrait_views", "portraits", "style"),
 )
 
 

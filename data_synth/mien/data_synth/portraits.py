@@ -256,7 +256,8 @@ def _draw(
     """Draw all views of one instant."""
     sitter, where = model.sitter, (config.seed, session.number, person, at)
     asked = instant(config, session.number, person, at, sitter.style_seed)
-    truth, posed = model.truth(asked), model.pose(model.truth(asked))
+    truth = model.living.truth(asked)
+    posed = model.living.pose(truth)
     cameras = sample_cameras(where, sitter.subset, config.views, config.size, sitter.identity)
     first = config.index_of(Place(session.number, person, at, 0))
     pictures = []
