@@ -9,7 +9,6 @@ from scipy.ndimage import binary_erosion, binary_fill_holes
 
 from mien.avatar.avatar import Avatar
 from mien.avatar.avatar_file import SUFFIX, find_avatar, shipped_names
-from mien.avatar.decoder import STATIC_CHANNELS, AttributeDeltas, IdentityDecoder
 from mien.avatar.gaussians import Gaussians
 from mien.avatar.look import Look
 from mien.avatar.paint import paint
@@ -273,46 +272,6 @@ def spoil(folder: Path, damage: str) -> None:
         tensors = load_file(splats_path)
         del tensors["bary"]
         save_file(tensors, splats_path)
-
-
-def test_the_identity_decoder_changes_nothing(avatar: Avatar) -> None:
-    motion = performed(mouthPucker=0.6)
-    plain = next(avatar.drive(motion))
-    decoded = next(avatar.drive(motion, decoder=IdentityDecoder(64)))
-    for f in dataclasses.fields(Gaussians):
-        assert torch.equal(getattr(plain, f.name), getattr(decoded, f.name)), f.name
-
-
-class Reddener:
-    """A decoder that reddens the skin it sees and lifts it by a millimetre."""
-
-    resolution = 32
-
-    def __call__(self, position: torch.Tensor, static: torch.Tensor) -> AttributeDeltas:
-        assert position.shape == (32, 32, 3) and static.shape == (32, 32, STATIC_CHANNELS)
-        assert float(position.abs().max()) > 0.05 and float(static[..., 3].max()) > 0.9
-        deltas = AttributeDeltas.zeros(32)
-        deltas.color[..., 0] = 0.1
-        deltas.offset[..., 2] = 1e-3
-        return deltas
-
-
-def test_a_decoder_reaches_every_gaussian(avatar: Avatar) -> None:
-    motion = performed(jawLeft=0.5)
-    plain, red = next(avatar.drive(motion)), next(avatar.drive(motion, decoder=Reddener()))
-    wanted = (plain.colors[:, 0] + 0.1).clamp_max(1)
-    torch.testing.assert_close(red.colors[:, 0], wanted, rtol=0, atol=1e-5)
-    moved = (red.means - plain.means).norm(dim=-1)
-    torch.testing.assert_close(moved, torch.full_like(moved, 1e-3), rtol=1e-3, atol=1e-6)
-
-
-def test_a_decoder_of_the_wrong_size_is_refused(avatar: Avatar) -> None:
-    class Wrong(IdentityDecoder):
-        def __call__(self, position: torch.Tensor, static: torch.Tensor) -> AttributeDeltas:
-            return AttributeDeltas.zeros(16)
-
-    with pytest.raises(ValueError, match="`offset` must be a map of 64x64"):
-        next(avatar.drive(Motion.rest(1), decoder=Wrong(64)))
 
 
 def test_splats_refuse_wrong_shapes_values_and_order(avatar: Avatar) -> None:

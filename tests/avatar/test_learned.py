@@ -12,9 +12,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from mien.avatar import learned
+from mien.avatar import quick_unet
 from mien.avatar.avatar import Avatar
-from mien.avatar.decoder import IdentityDecoder
 from mien.avatar.learned import LearnedHead
 from mien.avatar.learned_file import WEIGHTS, rounded
 from mien.avatar.render import render, render_cameras, render_frames
@@ -179,7 +178,7 @@ def test_the_network_changes_only_what_moves(stirred: Avatar) -> None:
 def test_a_batch_gives_what_single_frames_give(
     stirred: Avatar, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(learned, "has_fast_bfloat16", lambda: False)
+    monkeypatch.setattr(quick_unet, "has_fast_bfloat16", lambda: False)
     motion = moving(3)
     together = head_of(stirred)(stirred.driven(motion))
     for frame, alone in enumerate(stirred.drive(motion)):
@@ -224,12 +223,10 @@ def test_a_learned_avatar_is_driven_and_drawn_like_a_painted_one(stirred: Avatar
     assert not gaussians.means.requires_grad
 
 
-def test_a_learned_avatar_refuses_a_mesh_and_another_decoder(stirred: Avatar) -> None:
+def test_a_learned_avatar_refuses_a_mesh(stirred: Avatar) -> None:
     motion = Motion.rest(1)
     with pytest.raises(ValueError, match="needs a motion, not a mesh; use `drive`"):
         stirred.pose(stirred.vertices(motion)[0])
-    with pytest.raises(ValueError, match="takes no `decoder`"):
-        next(stirred.drive(motion, decoder=IdentityDecoder()))
 
 
 def test_a_saved_avatar_decodes_bit_for_bit(stirred: Avatar, tmp_path: Path) -> None:
@@ -351,7 +348,7 @@ def test_in_half_precision_changes_of_maps_are_nearly_the_same(
     head, driven = head_of(stirred), stirred.driven(moving(2))
     found = []
     for fast in (False, True):
-        monkeypatch.setattr(learned, "has_fast_bfloat16", lambda fast=fast: fast)
+        monkeypatch.setattr(quick_unet, "has_fast_bfloat16", lambda fast=fast: fast)
         with torch.no_grad():
             found.append(head.attributes(driven) - head.maps.attributes())
     off = (found[0] - found[1]).square().mean().sqrt() / found[0].square().mean().sqrt()
@@ -361,7 +358,7 @@ def test_in_half_precision_changes_of_maps_are_nearly_the_same(
 def test_half_precision_follows_what_a_network_learns(
     painted: Avatar, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(learned, "has_fast_bfloat16", lambda: True)
+    monkeypatch.setattr(quick_unet, "has_fast_bfloat16", lambda: True)
     avatar = start_from(painted, tiny(), seed=3)
     head, driven = head_of(avatar), avatar.driven(moving(1))
     colors = []

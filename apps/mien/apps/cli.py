@@ -40,6 +40,10 @@ VERBS: dict[str, tuple[str, str]] = {
     "train tokenizer": ("train:TrainTokenizer", "train the motion tokenizer"),
     "train llm": ("train:TrainLanguageModel", "train the language model, both directions"),
     "train avatar": ("train_avatar:TrainAvatar", "train the encoder that makes avatars of photos"),
+    "train detail": (
+        "train_detail:TrainDetail",
+        "train what expressions do to a painted avatar's skin",
+    ),
     "train evaluator": (
         "benchmark.train_evaluator:TrainEvaluator",
         "train the evaluator that `eval full` measures in",

@@ -19,7 +19,8 @@ from mien.avatar.avatar_file import (
     read_look,
     write_avatar,
 )
-from mien.avatar.decoder import AppearanceDecoder, apply_deltas
+from mien.avatar.detail import DetailLayout, SkinDetail
+from mien.avatar.detail_file import read_detail
 from mien.avatar.driving import Driven, drive_person
 from mien.avatar.gaussians import Gaussians
 from mien.avatar.learned import LearnedHead
@@ -53,6 +54,7 @@ class Avatar:
         made_by: What made it, for the card.
         learned: Takes the painting's place where there is one; the painting stays what it began
             from.
+        detail: What expressions do to the painting's skin, if that was learned.
 
     Example:
         >>> from mien.motion import Motion
@@ -70,6 +72,7 @@ class Avatar:
     studio: Studio = field(default_factory=Studio)
     made_by: str = ""
     learned: LearnedHead | None = None
+    detail: SkinDetail | None = None
 
     def __post_init__(self) -> None:
         if self.shape.ndim != 1 or len(self.shape) > self.head.num_shape:
@@ -113,8 +116,17 @@ class Avatar:
             )
         name, made_by = str(card.get("name", folder.stem)), str(card.get("made_by", ""))
         look, gains = read_look(card), read_gains(card)
-        learned = read_learned(card, folder, head, shape)
-        return cls(head, shape, splats, look, gains, name, made_by=made_by, learned=learned)
+        return cls(
+            head,
+            shape,
+            splats,
+            look,
+            gains,
+            name,
+            made_by=made_by,
+            learned=read_learned(card, folder, head, shape),
+            detail=read_detail(card, folder),
+        )
 
     def save(self, folder: str | Path) -> None:
         """Write a `NAME.avatar` folder.
@@ -127,40 +139,31 @@ class Avatar:
             raise ValueError(f"An avatar's folder ends in {SUFFIX}, got {path.name!r}.")
         write_avatar(self, path)
 
-    def drive(
-        self,
-        motion: Motion,
-        camera: Camera | None = None,
-        decoder: AppearanceDecoder | None = None,
-    ) -> Iterator[Gaussians]:
+    def drive(self, motion: Motion, camera: Camera | None = None) -> Iterator[Gaussians]:
         """Give the Gaussians of every frame; the motion's own identity is not used.
 
         Args:
             motion: For the avatar's head.
             camera: Where the viewer stands, for what hides behind lids and lips and for
                 highlights; None takes the front.
-            decoder: Changes the painting's Gaussians frame by frame.
 
         Raises:
-            ValueError: If the motion is for another head, or a learned avatar gets a `decoder`.
+            ValueError: If the motion is for another head.
         """
         if motion.head != self.head.name:
             raise ValueError(
                 f"The avatar {self.name!r} moves with the head {self.head.name!r}, got a motion "
                 f"for {motion.head!r}; convert it first."
             )
-        if self.learned is not None and decoder is not None:
-            raise ValueError(
-                f"The avatar {self.name!r} is learned and decodes by itself, so it takes no "
-                "`decoder`."
-            )
         for start in range(0, motion.num_frames, _CHUNK):
             part = motion.slice(start, min(start + _CHUNK, motion.num_frames))
             if self.learned is not None:
                 yield from self._decode(self.learned, self.driven(part))
-                continue
-            for vertices in self.vertices(part):
-                yield self.pose(vertices, camera, decoder)
+            elif self.detail is not None:
+                yield from self._detailed(self.detail, self.driven(part), camera)
+            else:
+                for vertices in self.vertices(part):
+                    yield self.pose(vertices, camera)
 
     def vertices(self, motion: Motion) -> Float[Tensor, "t v 3"]:
         """Pose this person's mesh by every frame, metres."""
@@ -190,19 +193,31 @@ class Avatar:
                 decoded = learned(driven.frames(frame, frame + 1))
             yield decoded.gaussians(0)
 
+    def _detailed(
+        self, detail: SkinDetail, driven: Driven, camera: Camera | None
+    ) -> Iterator[Gaussians]:
+        """Pose the painting frame by frame, its skin as expressions change it."""
+        layout = self.detail_layout(detail.size.side)
+        vertices = driven.posed(self.head.lbs_weights)
+        for frame in range(len(driven)):
+            posed = self.pose(vertices[frame], camera)
+            with torch.no_grad():
+                factors = detail(driven.canonical[frame : frame + 1], layout)[0].exp()
+            own = (posed.colors[layout.splats] * factors).clamp(0, 1)
+            posed.colors[layout.splats] = own
+            yield posed
+
+    def detail_layout(self, side: int) -> DetailLayout:
+        """Where the painting's moving skin lies on a grid of the texture."""
+        return self._state.detail_layout(side)
+
     @torch.no_grad()
-    def pose(
-        self,
-        vertices: Float[Tensor, "v 3"],
-        camera: Camera | None = None,
-        decoder: AppearanceDecoder | None = None,
-    ) -> Gaussians:
-        """Give the painting's Gaussians for one posed mesh.
+    def pose(self, vertices: Float[Tensor, "v 3"], camera: Camera | None = None) -> Gaussians:
+        """Give the painting's Gaussians for one posed mesh, without detail of its skin.
 
         Args:
             vertices: Of the avatar's head, posed, metres.
             camera: Where the viewer stands; None takes the front.
-            decoder: See `drive`.
 
         Raises:
             ValueError: If the avatar is learned: it needs to know the motion, so `drive` it.
@@ -217,10 +232,6 @@ class Avatar:
         hidden, dimming = state.conceal(vertices, placed, to_viewer)
         colors = state.shade(placed, to_viewer, dimming, self.studio)
         opacities = torch.where(hidden, 0.0, self.splats.opacity)
-        if decoder is not None:
-            atlas = self._state.atlas(decoder.resolution)
-            deltas = decoder(atlas.position_map(vertices), atlas.static)
-            placed, colors, opacities = apply_deltas(placed, colors, opacities, deltas, atlas)
         return Gaussians(placed.means, quats, placed.scales, opacities, colors)
 
     @property

@@ -1,6 +1,7 @@
 """The `NAME.avatar` folder: splats in safetensors, everything else in a JSON card. No pickle.
 
-A learned avatar's maps and network lie beside the painting that it began from, see `learned_file`.
+A learned avatar's maps and network lie beside the painting that it began from, see `learned_file`;
+what a painted one has learned of its skin, see `detail_file`.
 Splats are packed: barycentrics and colors as integers, lengths as half floats; 44 bytes a splat.
 """
 
@@ -15,6 +16,7 @@ import torch
 from safetensors.torch import save
 from torch import Tensor
 
+from mien.avatar.detail_file import describe_detail, write_detail
 from mien.avatar.learned_file import describe_learned, write_learned
 from mien.avatar.look import Look
 from mien.avatar.splats import Splats
@@ -66,10 +68,12 @@ def write_avatar(avatar: Avatar, folder: Path) -> None:
         "look": asdict(avatar.look),
         "gains": dict(avatar.gains),
         "made_by": avatar.made_by,
-    } | describe_learned(avatar.learned)
+    }
+    card |= describe_learned(avatar.learned) | describe_detail(avatar.detail)
     tensors = pack(avatar.splats) | {"shape": avatar.shape.float().contiguous()}
     (folder / _SPLATS).write_bytes(save(tensors))
     write_learned(avatar.learned, folder)
+    write_detail(avatar.detail, folder)
     (folder / _CARD).write_text(json.dumps(card, indent=1) + "\n")
 
 

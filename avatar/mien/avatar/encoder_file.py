@@ -17,7 +17,7 @@ from mien.avatar.encoder import PhotoEncoder
 from mien.avatar.encoder_size import EncoderSize
 from mien.avatar.learned import make_unet
 from mien.avatar.sizes import DecoderSize
-from mien.avatar.tensor_file import read_tensors
+from mien.avatar.tensor_file import read_finite
 from mien.avatar.unet import UNet
 from mien.files import check_size, whole_file
 
@@ -204,7 +204,4 @@ def _check_backbone(named: object, given: Backbone | None, folder: Path) -> None
 def _read_state(path: Path) -> dict[str, Tensor]:
     if not path.is_file():
         raise ValueError(f"{path} is missing.")
-    state = {name: value.float() for name, value in read_tensors(path, _MOST_BYTES).items()}
-    if not all(bool(torch.isfinite(value).all()) for value in state.values()):
-        raise ValueError(f"{path} is damaged: it holds NaN or infinity.")
-    return state
+    return {name: value.float() for name, value in read_finite(path, _MOST_BYTES).items()}

@@ -8,6 +8,7 @@ of the texture, carried by the driven surface and skinned with it.
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from typing import Protocol
 
 import torch
 from jaxtyping import Float
@@ -15,7 +16,7 @@ from torch import Tensor, nn
 
 from mien.avatar.driving import Driven
 from mien.avatar.gaussians import Gaussians
-from mien.avatar.quick_unet import QuickUNet, has_fast_bfloat16, versions
+from mien.avatar.quick_unet import AsDrawn, versions
 from mien.avatar.sizes import DecoderSize
 from mien.avatar.skinning import skin_gaussians
 from mien.avatar.static_maps import NUM_ATTRIBUTES, WIDTHS, StaticMaps
@@ -78,6 +79,27 @@ class _Unposed(Appearance):
     quats: Float[Tensor, "b n 4"]
 
 
+class DrawnUpon(Protocol):
+    """A person's layout of the texture: what a network's view of the driven head needs."""
+
+    @property
+    def neutral(self) -> Float[Tensor, "v 3"]:
+        """The person's mesh at rest, metres."""
+        ...
+
+    def draw(self, vertices: Float[Tensor, "b v 3"]) -> Float[Tensor, "b 3 s s"]:
+        """Write a mesh's surface onto the texture."""
+        ...
+
+
+def driving_maps(
+    layout: DrawnUpon, canonical: Float[Tensor, "b v 3"]
+) -> tuple[Float[Tensor, "b 3 s s"], Float[Tensor, "b 3 s s"]]:
+    """What a network sees of a driven mesh: where it is, and how far from neutral."""
+    shown, moved = layout.draw(canonical), layout.draw(canonical - layout.neutral)
+    return shown / _DM, moved / _MOVE
+
+
 def make_unet(size: DecoderSize) -> UNet:
     """Build the network of a size."""
     return UNet(size.features + DRIVING_CHANNELS, NUM_ATTRIBUTES, size.widths)
@@ -106,7 +128,7 @@ class LearnedHead(nn.Module):
                 f"{list(maps.features.shape)}."
             )
         self.size, self.layout, self.maps, self.unet = size, layout, maps, unet
-        self._quick: QuickUNet | None = None
+        self._as_drawn = AsDrawn()
         self._still: tuple[object, _Unposed] | None = None
 
     def __len__(self) -> int:
@@ -133,16 +155,9 @@ class LearnedHead(nn.Module):
 
     def attributes(self, driven: Driven) -> Float[Tensor, "b 14 r r"]:
         """Static maps, changed where the face moves."""
-        shown = self.layout.draw(driven.canonical)
-        moved = self.layout.draw(driven.canonical - self.layout.neutral)
         features = self.maps.features.expand(len(driven), -1, -1, -1)
-        seen = torch.cat([features, shown / _DM, moved / _MOVE], 1)
-        if self._is_drawing and has_fast_bfloat16():
-            if self._quick is None or not self._quick.copies(self.unet):
-                self._quick = QuickUNet(self.unet)
-            deltas = self._quick(seen)
-        else:
-            deltas = self.unet(seen)
+        seen = torch.cat([features, *driving_maps(self.layout, driven.canonical)], 1)
+        deltas = self._as_drawn(self.unet, seen) if self._is_drawing else self.unet(seen)
         if self.size.coarser > 1:
             side = (self.size.resolution, self.size.resolution)
             deltas = nn.functional.interpolate(deltas, side, mode="bilinear")

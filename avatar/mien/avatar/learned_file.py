@@ -16,7 +16,7 @@ from mien.avatar.learned import LearnedHead, make_unet
 from mien.avatar.prepared import bake_identity
 from mien.avatar.sizes import DecoderSize
 from mien.avatar.static_maps import StaticMaps
-from mien.avatar.tensor_file import read_tensors
+from mien.avatar.tensor_file import read_finite
 from mien.avatar.uv_layout import UVLayout
 from mien.head import Head
 
@@ -122,7 +122,4 @@ def _read_size(card: dict[str, Any], folder: Path) -> tuple[DecoderSize, int]:
 def _read_weights(path: Path) -> dict[str, Tensor]:
     if not path.is_file():
         raise ValueError(f"{path} is missing, but its avatar is learned.")
-    state = read_tensors(path, _MOST_BYTES)
-    if not all(bool(torch.isfinite(value).all()) for value in state.values()):
-        raise ValueError(f"{path} is damaged: it holds NaN or infinity.")
-    return state
+    return read_finite(path, _MOST_BYTES)

@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from mien.avatar.canvas import find_openings
-from mien.avatar.decoder import Atlas
+from mien.avatar.detail import DetailLayout
 from mien.avatar.placing import Placed, place
 from mien.avatar.shading import MaterialTable, Studio, shade
 from mien.avatar.splats import Kind, Splats
@@ -41,7 +41,7 @@ class Prepared:
         eyes: Splats of each eye, and the slit that they are seen through.
         mouth: Splats of the mouth's inside, likewise.
         is_tongue: Which of these are the tongue.
-        atlases: Textures by resolution, for decoders.
+        layouts: Where moving skin lies, by side, for detail.
         kernels: The layout for the CPU kernels, once it is made.
     """
 
@@ -56,7 +56,7 @@ class Prepared:
     eyes: tuple[tuple[slice, Window], ...]
     mouth: tuple[slice, Window]
     is_tongue: Tensor
-    atlases: dict[int, Atlas] = field(default_factory=dict)
+    layouts: dict[int, DetailLayout] = field(default_factory=dict)
     kernels: list[CompiledPose] = field(default_factory=list)
 
     def compiled(self) -> CompiledPose | None:
@@ -82,11 +82,11 @@ class Prepared:
             return compiled.shade(placed, to_viewer, dimming, studio)
         return shade(self.splats, placed, self.materials, to_viewer, dimming, studio)
 
-    def atlas(self, resolution: int) -> Atlas:
-        """Give the texture at one resolution, laid out on first use."""
-        if resolution not in self.atlases:
-            self.atlases[resolution] = Atlas.of(self.head, self.splats, resolution)
-        return self.atlases[resolution]
+    def detail_layout(self, side: int) -> DetailLayout:
+        """Give where moving skin lies on a grid, laid out on first use."""
+        if side not in self.layouts:
+            self.layouts[side] = DetailLayout.of(self.head, self.person, self.splats, side)
+        return self.layouts[side]
 
     @classmethod
     def of(

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from mien.avatar.unet import UNet, lay_channels_last
 
-__all__ = ["QuickUNet", "has_fast_bfloat16", "versions"]
+__all__ = ["AsDrawn", "QuickUNet", "has_fast_bfloat16", "versions"]
 
 
 @cache
@@ -46,6 +46,22 @@ class QuickUNet:
         quick = maps.to(torch.bfloat16).to(memory_format=torch.channels_last)
         found: Tensor = self.unet(quick)
         return found.float()
+
+
+class AsDrawn:
+    """Runs a network as pictures are drawn with it; keeps its copy while it stays as it is."""
+
+    def __init__(self) -> None:
+        self._quick: QuickUNet | None = None
+
+    def __call__(self, unet: UNet, maps: Float[Tensor, "b c r r"]) -> Float[Tensor, "b d r r"]:
+        """Decode maps."""
+        if not has_fast_bfloat16():
+            decoded: Tensor = unet(maps)
+            return decoded
+        if self._quick is None or not self._quick.copies(unet):
+            self._quick = QuickUNet(unet)
+        return self._quick(maps)
 
 
 def versions(module: nn.Module) -> list[tuple[int, int]]:

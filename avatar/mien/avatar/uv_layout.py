@@ -43,12 +43,18 @@ class Texels:
     @classmethod
     def of(cls, head: Head, side: int) -> Texels:
         """Find them for a grid of `side` by `side`."""
-        corners, face_map = head.uv[head.uv_faces].double(), _face_map(head, side)
-        ids = (face_map >= 0).nonzero().squeeze(-1)
+        return cls.under(_face_map(head, side), head.uv[head.uv_faces], side)
+
+    @classmethod
+    def under(
+        cls, face_map: Int[Tensor, " rr"], uv_corners: Float[Tensor, "f 3 2"], side: int
+    ) -> Texels:
+        """Find them for a grid whose triangles are known, -1 where there is none."""
+        corners, ids = uv_corners.double(), (face_map >= 0).nonzero().squeeze(-1)
         uv = (torch.stack([ids % side, ids // side], -1) + 0.5).double() / side
         faces = face_map[ids]
         weights = torch.from_numpy(barycentric(corners[faces].numpy(), uv.numpy()))
-        return cls(ids, faces, weights.to(head.uv), uv.to(head.uv))
+        return cls(ids, faces, weights.to(uv_corners), uv.to(uv_corners))
 
 
 @lru_cache(maxsize=8)
@@ -130,10 +136,7 @@ class UVLayout(nn.Module):
     def draw(self, vertices: Float[Tensor, "b v 3"]) -> Float[Tensor, "b 3 s s"]:
         """Write a mesh's surface onto the texture as the network sees it; zero off the surface."""
         points = _between(vertices, self.drawn_corners, self.drawn_weights)
-        side = self.network_side
-        blank = points.new_zeros(len(points), side**2, 3)
-        drawn = blank.index_copy(1, self.drawn_ids, points)
-        return torch.unflatten(drawn.transpose(1, 2), -1, (side, side))
+        return write_texels(points, self.drawn_ids, self.network_side)
 
     def surface(self, vertices: Float[Tensor, "b v 3"]) -> Float[Tensor, "b n 3"]:
         """Points of a mesh that the Gaussians sit on."""
@@ -144,6 +147,15 @@ class UVLayout(nn.Module):
         grid = self.grid.expand(len(maps), -1, -1, -1)
         read = nn.functional.grid_sample(maps, grid, padding_mode="border", align_corners=False)
         return read[:, :, 0].transpose(1, 2)
+
+
+def write_texels(
+    values: Float[Tensor, "b m c"], ids: Int[Tensor, " m"], side: int
+) -> Float[Tensor, "b c s s"]:
+    """Write values at some texels of a grid, by their places in it flattened; zero elsewhere."""
+    blank = values.new_zeros(len(values), side**2, values.shape[-1])
+    written = blank.index_copy(1, ids, values)
+    return torch.unflatten(written.transpose(1, 2), -1, (side, side))
 
 
 def _between(vertices: Tensor, corners: Tensor, weights: Tensor) -> Tensor:
