@@ -58,6 +58,7 @@ class TrainDetail:
         from mien.apps.threads import one_thread
         from mien.avatar.avatar import Avatar
         from mien.avatar.detail import DetailSize
+        from mien.avatar.detail_file import rounded_detail
         from mien.avatar.train_detail import DetailConfig, detail_figures, train_detail
         from mien.data_synth.living_lessons import living_frames, sample_faces
         from mien.data_synth.living_skin import LivingPerson
@@ -85,7 +86,7 @@ class TrainDetail:
                 living_frames(avatar, person, layout, sample_faces(seed, count))
                 for seed, count in ((self.seed, self.faces), (_TEST_SEED, _TEST_FACES))
             )
-            detail = train_detail(config, layout, learned, report).half().float()
+            detail = rounded_detail(train_detail(config, layout, learned, report))
             figures = asdict(detail_figures(detail, layout, test))
         say(", ".join(f"{name} {value:.4f}" for name, value in figures.items()))
         command = " ".join(["mien", *sys.argv[1:]])

@@ -1,4 +1,7 @@
-"""Skin detail in an avatar's folder: weights as half floats in safetensors, sizes in the card."""
+"""Skin detail in an avatar's folder: weights in safetensors, sizes and figures in the card.
+
+Patterns are kept as integers of 8 bits, the network as half floats.
+"""
 
 from __future__ import annotations
 
@@ -6,15 +9,18 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors.torch import save
+from torch import Tensor
 
 from mien.avatar.detail import DetailSize, SkinDetail
 from mien.avatar.tensor_file import read_finite
 
-__all__ = ["describe_detail", "read_detail", "write_detail"]
+__all__ = ["describe_detail", "read_detail", "rounded_detail", "write_detail"]
 
 WEIGHTS = "detail.safetensors"
 _ENTRY = "detail"
+_FEATURES, _SCALE = "features", "features_scale"
 _MOST_BYTES = 64 * 2**20
 _MOST_SIDE, _MOST_CHANNELS = 1024, 256
 
@@ -31,8 +37,33 @@ def write_detail(detail: SkinDetail | None, folder: Path) -> None:
     if detail is None:
         (folder / WEIGHTS).unlink(missing_ok=True)
         return
+    (folder / WEIGHTS).write_bytes(save(_pack(detail)))
+
+
+def rounded_detail(detail: SkinDetail) -> SkinDetail:
+    """Detail as it comes back from its file."""
+    again = SkinDetail(detail.size)
+    again.load_state_dict(_unpack(_pack(detail)))
+    again.card = dict(detail.card)
+    return again.eval().requires_grad_(False)
+
+
+def _pack(detail: SkinDetail) -> dict[str, Tensor]:
     state = {name: value.cpu().half().contiguous() for name, value in detail.state_dict().items()}
-    (folder / WEIGHTS).write_bytes(save(state))
+    features = detail.features.detach().cpu()
+    scale = features.abs().amax((1, 2), keepdim=True).clamp_min(1e-6) / 127
+    return state | {
+        _FEATURES: (features / scale).round().to(torch.int8).contiguous(),
+        _SCALE: scale.contiguous(),
+    }
+
+
+def _unpack(packed: dict[str, Tensor]) -> dict[str, Tensor]:
+    state = {name: value.float() for name, value in packed.items()}
+    features, scale = state.pop(_FEATURES), state.pop(_SCALE)
+    if scale.shape != (len(features), 1, 1):
+        raise RuntimeError(f"There must be one scale a feature, got {list(scale.shape)}.")
+    return state | {_FEATURES: features * scale}
 
 
 def read_detail(card: dict[str, Any], folder: Path) -> SkinDetail | None:
@@ -47,10 +78,10 @@ def read_detail(card: dict[str, Any], folder: Path) -> SkinDetail | None:
     if not path.is_file():
         raise ValueError(f"{path} is missing, but its avatar's skin has detail.")
     detail = SkinDetail(_read_size(card[_ENTRY], folder))
-    state = {name: value.float() for name, value in read_finite(path, _MOST_BYTES).items()}
+    packed = read_finite(path, _MOST_BYTES)
     try:
-        detail.load_state_dict(state)
-    except RuntimeError as error:
+        detail.load_state_dict(_unpack(packed))
+    except (RuntimeError, KeyError) as error:
         raise ValueError(f"{path} does not hold detail of the size {detail.size}.") from error
     detail.card = dict(card[_ENTRY].get("card") or {})
     return detail.eval().requires_grad_(False)
@@ -60,11 +91,10 @@ def _read_size(entry: Any, folder: Path) -> DetailSize:
     try:
         given = entry["size"]
         first, second, third, fourth, fifth = (int(width) for width in given["widths"])
-        size = DetailSize(
-            int(given["side"]), int(given["features"]), (first, second, third, fourth, fifth)
-        )
+        side, finer, features = (int(given[name]) for name in ("side", "finer", "features"))
+        size = DetailSize(side, finer, features, (first, second, third, fourth, fifth))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ValueError(f"{folder} does not say its detail's size: {error}.") from error
-    if size.side > _MOST_SIDE or max(size.features, *size.widths) > _MOST_CHANNELS:
+    if size.side * size.finer > _MOST_SIDE or max(size.features, *size.widths) > _MOST_CHANNELS:
         raise ValueError(f"{folder} names detail too large to read: {size}.")
     return size

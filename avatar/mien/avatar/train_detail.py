@@ -65,7 +65,7 @@ class DetailConfig:
     steps: int = 1500
     frames: int = 4
     learning_rate: float = 4e-3
-    feature_rate: float = 4e-2
+    feature_rate: float = 6e-2
     warmup: int = 30
     precision: Precision = "fp32"
     seed: int = 0
