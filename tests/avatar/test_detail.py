@@ -92,6 +92,16 @@ def test_the_layout_draws_points_where_it_reads_them(plain: Avatar) -> None:
     assert float(apart.median()) < 1e-3  # at seams and edges the grid mixes with what lies beside
 
 
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_training_on_a_gpu_learns_as_well(plain: Avatar) -> None:
+    layout = plain.detail_layout(SIZE.side)
+    learned = frames_of(plain, layout, [0.0, 0.3, 0.5, 0.8, 1.0])
+    detail = train_detail(DetailConfig(SIZE, steps=120, warmup=5), layout, learned)
+    figures = detail_figures(detail, layout, frames_of(plain, layout, [0.1, 0.65, 0.9]))
+    assert figures.left < 0.5 * figures.change
+
+
 def frames_of(avatar: Avatar, layout: DetailLayout, strengths: list[float]) -> DetailFrames:
     """Skin that reddens where and as far as a smile moves it."""
     motions = [smiling(strength) for strength in strengths]

@@ -12,7 +12,7 @@ than the patterns.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import torch
@@ -117,8 +117,8 @@ class DetailLayout:
 
     def to(self, device: torch.device | str) -> DetailLayout:
         """The same on another device."""
-        moved = {k: v.to(device) if isinstance(v, Tensor) else v for k, v in vars(self).items()}
-        return DetailLayout(**moved)
+        tensors = (getattr(self, field.name).to(device) for field in fields(self)[1:])
+        return DetailLayout(self.side, *tensors)
 
     def draw(self, vertices: Float[Tensor, "b v 3"]) -> Float[Tensor, "b 3 s s"]:
         """Write a mesh's moving skin onto the grid; zero beside it."""
