@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from mien.avatar import learned
+from mien.avatar import quick_unet
 from mien.avatar.avatar import Avatar
 from mien.avatar.encoder import PhotoEncoder
 from mien.avatar.encoder_size import tiny as tiny_encoder
@@ -88,7 +88,7 @@ def test_it_moves_by_what_the_network_makes_of_an_expression(
     still: Avatar, moving: LearnedHead, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As the network gave it on its own maps, less what it gave at rest, enlarged bilinearly."""
-    monkeypatch.setattr(learned, "has_fast_bfloat16", lambda: False)
+    monkeypatch.setattr(quick_unet, "has_fast_bfloat16", lambda: False)
     moved = move(still, moving)
     assert head_of(moved).unet is moving.unet
     own, rest = (
