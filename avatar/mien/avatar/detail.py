@@ -174,5 +174,6 @@ class SkinDetail(nn.Module):
         side = self.features.shape[1:]
         given = nn.functional.interpolate(given.float(), side, mode="bilinear")
         shade, gates = given[:, :3], given[:, 3:]
-        patterns = torch.einsum("bfrs,frs,fc->bcrs", gates, self.features, self.tints)
-        return layout.read(shade + patterns).clamp(-_MOST_LOG, _MOST_LOG)
+        patterns = self.tints.T @ (gates * self.features).flatten(2)
+        maps = shade + torch.unflatten(patterns, -1, side)
+        return layout.read(maps).clamp(-_MOST_LOG, _MOST_LOG)
