@@ -16,7 +16,7 @@ from mien.avatar import Avatar, render
 from mien.camera import Camera
 
 OUT = Path("docs/detail.png")
-SIZE, ZOOM = 230, 1.75  # of one face, pixels; nearer than the portrait
+SIZE, ZOOM = 190, 1.75  # of one face, pixels; nearer than the portrait
 PEOPLE = ("adult", "elder", "child", "adult-dark")
 FACES: tuple[tuple[dict[str, float], float], ...] = (  # units, jaw
     ({"mouthSmile": 0.9, "cheekSquint": 0.7}, 0.0),
