@@ -14,8 +14,11 @@ from mien.avatar.gaussians import Gaussians
 from mien.avatar.look import Look
 from mien.avatar.paint import paint
 from mien.avatar.prepared import bake_identity
+from mien.avatar.sizes import tiny
 from mien.avatar.splats import Kind
+from mien.avatar.starts import start_from
 from mien.avatar.train_detail import DetailConfig, DetailFrames, detail_figures, train_detail
+from mien.avatar.uv_layout import write_texels
 from mien.head import Head
 from mien.motion import Motion
 
@@ -109,8 +112,6 @@ def frames_of(avatar: Avatar, layout: DetailLayout, strengths: list[float]) -> D
     plain = torch.stack([next(avatar.drive(m)).colors[layout.splats] for m in motions])
     moved = (canonical - layout.neutral).norm(dim=-1)
     near = (moved[:, layout.corners] * layout.weights).sum(-1)
-    from mien.avatar.uv_layout import write_texels
-
     read = layout.read(write_texels(near.unsqueeze(-1), layout.ids, layout.side))
     factor = torch.exp(torch.cat([read * 40, read * -40, read * 0], -1))
     return DetailFrames(canonical, plain, (plain * factor).clamp(0, 1))
@@ -178,6 +179,10 @@ def test_damaged_detail_is_refused(
     card.write_text(json.dumps(told))
     with pytest.raises(ValueError, match=message):
         Avatar.load(folder)
+
+
+def test_a_learned_head_leaves_detail_behind(stirred: Avatar) -> None:
+    assert start_from(stirred, tiny()).detail is None
 
 
 def test_settings_and_frames_are_checked() -> None:

@@ -41,6 +41,8 @@ def start_from(
 ) -> Avatar:
     """Give the avatar a learned head that looks like its painting and has learned nothing yet.
 
+    What was learned of the painting's skin goes: from here on its own network moves it.
+
     Args:
         avatar: Painted.
         size: Of the learned head.
@@ -56,7 +58,8 @@ def start_from(
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             unet = make_unet(size)
-    return dataclasses.replace(avatar, learned=LearnedHead(size, layout, maps, unet))
+    learned = LearnedHead(size, layout, maps, unet)
+    return dataclasses.replace(avatar, learned=learned, detail=None)
 
 
 def read_painting(
