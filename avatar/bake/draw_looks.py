@@ -1,4 +1,4 @@
-"""Draw docs/looks.png: skin tones by ages by expressions.
+"""Draw docs/looks.png, skin tones by ages by expressions, and docs/detail.png, skin that moves.
 
 Run from the repository's root: python avatar/bake/draw_looks.py
 """
@@ -19,8 +19,9 @@ from mien.camera import Camera
 from mien.head import Head
 from mien.motion import Motion
 
-OUT = Path("docs/looks.png")
+LOOKS, DETAIL = Path("docs/looks.png"), Path("docs/detail.png")
 SIZE, ZOOM = 168, 1.12  # of one face, pixels; nearer than the portrait
+NEAR_SIZE, NEAR_ZOOM, NEAR_YAW_DEG = 190, 1.75, 11.5
 LEVELS = 64  # of each channel, to keep the picture small
 BACKGROUND = (0.27, 0.29, 0.33)
 AGES = ("infant", "child", "adult", "elder")
@@ -41,6 +42,14 @@ FACES: tuple[tuple[dict[str, float], float, float], ...] = (  # units, jaw, yaw 
         0.0,
         25.0,
     ),
+)
+DETAILED = ("adult", "elder", "child", "adult-dark")
+MOVING_FACES: tuple[tuple[dict[str, float], float], ...] = (  # units, jaw
+    ({"mouthSmile": 0.9, "cheekSquint": 0.7}, 0.0),
+    ({"browInnerUp": 1.0, "browOuterUp": 0.9, "eyeWide": 0.4}, 0.1),
+    ({"browDown": 0.9, "noseSneer": 0.7}, 0.0),
+    ({"mouthFrown": 0.9, "mouthShrugLower": 0.7, "browInnerUp": 0.5}, 0.0),
+    ({"eyeWide": 0.5, "browInnerUp": 0.5}, 0.9),
 )
 
 
@@ -73,19 +82,25 @@ def pose(units: dict[str, float], jaw: float) -> Motion:
     return motion.replace(expr=expr, jaw_pose=torch.tensor([[0.39 * jaw, 0.0, 0.0]]))
 
 
-def draw(avatar: Avatar, units: dict[str, float], jaw: float, yaw_deg: float) -> np.ndarray:
-    """Draw one face, `[SIZE, SIZE, 3]`, 0 to 255."""
-    camera = Camera.portrait(SIZE, SIZE, yaw=float(np.deg2rad(yaw_deg)))
+def draw(
+    avatar: Avatar,
+    units: dict[str, float],
+    jaw: float,
+    yaw_deg: float,
+    size: int = SIZE,
+    zoom: float = ZOOM,
+) -> np.ndarray:
+    """Draw one face, `[size, size, 3]`, 0 to 255."""
+    camera = Camera.portrait(size, size, yaw=float(np.deg2rad(yaw_deg)))
     ks = camera.K.clone()
-    ks[:2, :2] *= ZOOM
-    camera = Camera(camera.viewmat, ks, SIZE, SIZE)
+    ks[:2, :2] *= zoom
+    camera = Camera(camera.viewmat, ks, size, size)
     image = render(next(avatar.drive(pose(units, jaw), camera)), camera, BACKGROUND).image
     return np.asarray(((image.clamp(0, 1) * (LEVELS - 1)).round() * (255 / (LEVELS - 1))).byte())
 
 
-def main() -> None:
-    """Draw the sheet: a tone a pair of rows, an age three faces."""
-    torch.set_num_threads(1)
+def draw_looks() -> list[np.ndarray]:
+    """Rows of the first sheet: a tone a pair of rows, an age three faces."""
     rows = []
     for tone in RACES:
         faces = []
@@ -94,9 +109,32 @@ def main() -> None:
             faces += [draw(avatar, *face) for face in FACES]
         half = len(faces) // 2
         rows += [np.concatenate(faces[:half], 1), np.concatenate(faces[half:], 1)]
-    picture = Image.fromarray(np.concatenate(rows, 0))
-    picture.save(OUT, optimize=True)
-    sys.stdout.write(f"{OUT}: {picture.width}x{picture.height}, {OUT.stat().st_size} bytes\n")
+    return rows
+
+
+def draw_detail() -> list[np.ndarray]:
+    """Rows of the second: a person without detail, and below with it."""
+    rows = []
+    for name in DETAILED:
+        avatar = Avatar.load(name)
+        for shown in (dataclasses.replace(avatar, detail=None), avatar):
+            faces = [
+                draw(shown, units, jaw, NEAR_YAW_DEG, NEAR_SIZE, NEAR_ZOOM)
+                for units, jaw in MOVING_FACES
+            ]
+            rows.append(np.concatenate(faces, 1))
+    return rows
+
+
+def main() -> None:
+    """Draw both sheets."""
+    torch.set_num_threads(1)
+    for path, rows in ((LOOKS, draw_looks()), (DETAIL, draw_detail())):
+        picture = Image.fromarray(np.concatenate(rows, 0))
+        picture.save(path, optimize=True)
+        sys.stdout.write(
+            f"{path}: {picture.width}x{picture.height}, {path.stat().st_size} bytes\n"
+        )
 
 
 if __name__ == "__main__":
