@@ -101,8 +101,8 @@ class AvatarReport:
             rows.append((f"{_named(each)}: all", mean_of(each.shots)))
             rows.append((f"{_named(each)}: aside", mean_of(each.shots, aside=True)))
         told = (
-            "Encoders to compare, trained on the same portraits, from one photo; aside: "
-            f"{ASIDE_DEG:g} degrees or more from the photo's camera."
+            f"Encoders to compare, from one photo; aside: {ASIDE_DEG:g} degrees or more from the "
+            "photo's camera."
         )
         return told + "\n\n" + _table("trained", rows)
 

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from mien.motion import Motion
 
 _CHUNK = 16  # frames posed at once
+_GROUP = 4  # frames whose detail is worked out at once, after the first
 
 
 @dataclass(frozen=True, eq=False)
@@ -199,13 +200,16 @@ class Avatar:
         """Pose the painting frame by frame, its skin as expressions change it."""
         layout = self.detail_layout(detail.size.side)
         vertices = driven.posed(self.head.lbs_weights)
-        for frame in range(len(driven)):
-            posed = self.pose(vertices[frame], camera)
+        frame = 0
+        for group in torch.split(driven.canonical, _groups(len(driven))):
             with torch.no_grad():
-                factors = detail(driven.canonical[frame : frame + 1], layout)[0].exp()
-            own = (posed.colors[layout.splats] * factors).clamp(0, 1)
-            posed.colors[layout.splats] = own
-            yield posed
+                factors = detail(group, layout).exp()
+            for factor in factors:
+                posed = self.pose(vertices[frame], camera)
+                own = (posed.colors[layout.splats] * factor).clamp(0, 1)
+                posed.colors[layout.splats] = own
+                yield posed
+                frame += 1
 
     def detail_layout(self, side: int) -> DetailLayout:
         """Where the painting's moving skin lies on a grid of the texture."""
@@ -238,6 +242,12 @@ class Avatar:
     def _state(self) -> Prepared:
         state: Prepared = self.__dict__["_prepared"]
         return state
+
+
+def _groups(count: int) -> list[int]:
+    """Sizes of groups of frames: the first is a frame alone, so that it comes soon."""
+    rest = count - 1
+    return [1, *([_GROUP] * (rest // _GROUP)), *([rest % _GROUP] if rest % _GROUP else [])]
 
 
 def _direction_to(camera: Camera | None, vertices: Tensor) -> Tensor:
