@@ -20,6 +20,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from mien.avatar.learned import DRIVING_CHANNELS, driving_maps
+from mien.avatar.placing import corner_shares
 from mien.avatar.quick_unet import AsDrawn
 from mien.avatar.splats import Kind, Splats
 from mien.avatar.unet import UNet
@@ -102,8 +103,7 @@ class DetailLayout:
         face_map[found >= 0] = chosen[found[found >= 0].long()]
         texels = Texels.under(face_map, window, side)
         own = ((splats.kinds == int(Kind.SKIN)) & moving[splats.faces]).nonzero()[:, 0]
-        bary = splats.bary[own]
-        share = torch.cat([1 - bary.sum(-1, keepdim=True), bary], -1).unsqueeze(-1)
+        share = corner_shares(splats.bary[own]).unsqueeze(-1)
         places = (window[splats.faces[own]] * share).sum(1)
         return cls(
             side,

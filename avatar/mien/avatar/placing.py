@@ -98,6 +98,11 @@ def place(
     return Placed(frame.origin + frame.to_world(splats.offset), rotmats, scales)
 
 
+def corner_shares(bary: Float[Tensor, "n 2"]) -> Float[Tensor, "n 3"]:
+    """Shares of all three corners, of those of the second and third."""
+    return torch.cat([1.0 - bary.sum(-1, keepdim=True), bary], -1)
+
+
 def surface_frame(
     on_faces: Int[Tensor, " n"],
     bary: Float[Tensor, "n 2"],
@@ -108,7 +113,7 @@ def surface_frame(
     """Give the frames at points on triangles; see `place`."""
     ids = faces[on_faces]  # [N, 3]
     corners, corner_normals = vertices[ids], normals[ids]
-    weights = torch.cat([1.0 - bary.sum(-1, keepdim=True), bary], -1).unsqueeze(-1)
+    weights = corner_shares(bary).unsqueeze(-1)
     flat = (corners * weights).sum(1)
     heights = ((flat.unsqueeze(1) - corners) * corner_normals).sum(-1, keepdim=True)
     rounded = flat - ROUNDNESS * (weights * heights * corner_normals).sum(1)

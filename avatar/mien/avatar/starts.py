@@ -12,7 +12,7 @@ from scipy.spatial import cKDTree
 from torch import Tensor
 
 from mien.avatar.learned import LearnedHead, make_unet
-from mien.avatar.placing import place, surface_frame, vertex_normals
+from mien.avatar.placing import corner_shares, place, surface_frame, vertex_normals
 from mien.avatar.prepared import bake_identity
 from mien.avatar.shading import MaterialTable, shade
 from mien.avatar.sizes import DecoderSize
@@ -96,7 +96,7 @@ class SplatReader:
         self.normals = vertex_normals(vertices, head.faces)
         self.placed = place(splats, vertices, self.normals, head.faces)
         frame = surface_frame(splats.faces, splats.bary, vertices, self.normals, head.faces)
-        share = torch.cat([1 - splats.bary.sum(-1, keepdim=True), splats.bary], -1).unsqueeze(-1)
+        share = corner_shares(splats.bary).unsqueeze(-1)
         roots = (vertices[head.faces[splats.faces]] * share).sum(1)
         off = ((self.placed.means - roots) * frame.normal).sum(-1, keepdim=True)
         self.shift = off * frame.normal  # off the surface, metres
