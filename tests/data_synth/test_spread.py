@@ -27,6 +27,23 @@ for _ in in_processes(job, [0, 1], 2):
 """
 
 
+def threads(item: int) -> int:
+    import torch
+
+    return torch.get_num_threads()
+
+
+def test_workers_have_one_thread_each() -> None:
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        assert {found for _, found in in_processes(threads, [0, 1, 2], 2)} == {1}
+    finally:
+        torch.set_num_threads(before)
+
+
 def square(item: int) -> int:
     return item * item
 
