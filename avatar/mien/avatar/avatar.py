@@ -199,17 +199,16 @@ class Avatar:
     ) -> Iterator[Gaussians]:
         """Pose the painting frame by frame, its skin as expressions change it."""
         layout = self.detail_layout(detail.size.side)
-        vertices = driven.posed(self.head.lbs_weights)
-        frame = 0
-        for group in torch.split(driven.canonical, _groups(len(driven))):
+        vertices, sizes = driven.posed(self.head.lbs_weights), _groups(len(driven))
+        groups = (torch.split(meshes, sizes) for meshes in (driven.canonical, vertices))
+        for seen, meshes in zip(*groups, strict=True):
             with torch.no_grad():
-                factors = detail(group, layout).exp()
-            for factor in factors:
-                posed = self.pose(vertices[frame], camera)
+                factors = detail(seen, layout).exp()
+            for mesh, factor in zip(meshes, factors, strict=True):
+                posed = self.pose(mesh, camera)
                 own = (posed.colors[layout.splats] * factor).clamp(0, 1)
                 posed.colors[layout.splats] = own
                 yield posed
-                frame += 1
 
     def detail_layout(self, side: int) -> DetailLayout:
         """Where the painting's moving skin lies on a grid of the texture."""

@@ -156,7 +156,6 @@ class SkinDetail(nn.Module):
         channels = (size.features + DRIVING_CHANNELS, 3 + size.features)
         self.unet = UNet(*channels, size.widths)
         self._as_drawn = AsDrawn()
-        self._coarse: tuple[object, Tensor] | None = None
 
     def forward(
         self, canonical: Float[Tensor, "b v 3"], layout: DetailLayout
@@ -167,9 +166,10 @@ class SkinDetail(nn.Module):
             canonical: The driven mesh, head straight and in place, metres.
             layout: Of the person, of this size.
         """
-        drawing = not torch.is_grad_enabled() and canonical.device.type == "cpu"
-        features = self._coarse_features(drawing).expand(len(canonical), -1, -1, -1)
+        features = nn.functional.avg_pool2d(self.features, self.size.finer)
+        features = features.expand(len(canonical), -1, -1, -1)
         seen = torch.cat([features, *driving_maps(layout, canonical)], 1)
+        drawing = not torch.is_grad_enabled() and seen.device.type == "cpu"
         given = self._as_drawn(self.unet, seen) if drawing else self.unet(seen)
         side = self.features.shape[1:]
         given = nn.functional.interpolate(given.float(), side, mode="bilinear")
@@ -177,13 +177,3 @@ class SkinDetail(nn.Module):
         tints = self.tints.T[..., None, None]
         maps = shade + nn.functional.conv2d(gates * self.features, tints)
         return layout.read(maps).clamp(-_MOST_LOG, _MOST_LOG)
-
-    def _coarse_features(self, drawing: bool) -> Float[Tensor, "f s s"]:
-        """The features as the network sees them; kept between pictures."""
-        now = (self.features.data_ptr(), self.features._version)
-        if not drawing or self._coarse is None or self._coarse[0] != now:
-            coarse = nn.functional.avg_pool2d(self.features, self.size.finer)
-            if not drawing:
-                return coarse
-            self._coarse = now, coarse
-        return self._coarse[1]

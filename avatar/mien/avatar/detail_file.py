@@ -42,10 +42,15 @@ def write_detail(detail: SkinDetail | None, folder: Path) -> None:
 
 def rounded_detail(detail: SkinDetail) -> SkinDetail:
     """Detail as it comes back from its file."""
-    again = SkinDetail(detail.size)
-    again.load_state_dict(_unpack(_pack(detail)))
-    again.card = dict(detail.card)
-    return again.eval().requires_grad_(False)
+    return _made_of(_pack(detail), detail.size, detail.card)
+
+
+def _made_of(packed: dict[str, Tensor], size: DetailSize, card: dict[str, Any]) -> SkinDetail:
+    with torch.device("meta"):  # nothing is allocated for what a card claims, no chance drawn
+        detail = SkinDetail(size)
+    detail.load_state_dict(_unpack(packed), assign=True)
+    detail.card = dict(card)
+    return detail.eval().requires_grad_(False)
 
 
 def _pack(detail: SkinDetail) -> dict[str, Tensor]:
@@ -77,14 +82,11 @@ def read_detail(card: dict[str, Any], folder: Path) -> SkinDetail | None:
     path = folder / WEIGHTS
     if not path.is_file():
         raise ValueError(f"{path} is missing, but its avatar's skin has detail.")
-    detail = SkinDetail(_read_size(card[_ENTRY], folder))
-    packed = read_finite(path, _MOST_BYTES)
+    size, packed = _read_size(card[_ENTRY], folder), read_finite(path, _MOST_BYTES)
     try:
-        detail.load_state_dict(_unpack(packed))
+        return _made_of(packed, size, card[_ENTRY].get("card") or {})
     except (RuntimeError, KeyError) as error:
-        raise ValueError(f"{path} does not hold detail of the size {detail.size}.") from error
-    detail.card = dict(card[_ENTRY].get("card") or {})
-    return detail.eval().requires_grad_(False)
+        raise ValueError(f"{path} does not hold detail of the size {size}.") from error
 
 
 def _read_size(entry: Any, folder: Path) -> DetailSize:
