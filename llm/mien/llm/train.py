@@ -333,17 +333,18 @@ def _prepare(
     prepare_codes(mine, tokenizer, work, prepared)
     free = free_pieces(config.free_prompts)[my_part()]
     prepare_free_prompts(free, work, config.seed, prepared)
-    once(lambda: _prepare_codec(config))
+    once(lambda: prepare_codec(config))
 
 
-def _prepare_codec(config: TrainLlmConfig) -> None:
-    """Learn the text tokenizer, which belongs to no piece."""
+def prepare_codec(config: TrainLlmConfig) -> None:
+    """Learn the built-in base's text tokenizer, or take that of the model to go on from."""
     path = config.out / "work/tokenizer.json"
     if config.base is None and not path.is_file():
         if config.start is not None:
             codec = TextCodec.load(config.start / "tokenizer.json")
         else:
             codec = train_codec(config.text_size, config.seed)
+        path.parent.mkdir(parents=True, exist_ok=True)
         codec.save(path)
 
 

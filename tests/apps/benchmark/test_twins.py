@@ -200,6 +200,27 @@ def test_a_tokenizer_of_points_is_no_tokenizer_of_coefficients(tmp_path: Path) -
         train_twin(TwinConfig("coefficients", training, tmp_path / "pieces"))
 
 
+def test_a_twin_goes_on_from_a_model(root: Path, twins: Twins) -> None:
+    start, usual = twins["words"], config_of(root, "pooled")
+    none = replace(QUICK, steps=0)
+    training = replace(
+        usual.training, start=start, out=root / "started", naming=none, text=none, mixed=none
+    )
+
+    folder = train_twin(replace(usual, training=training))
+
+    assert read_card(folder)["config"]["start"] == str(start)
+    assert (folder / "tokenizer.json").read_text() == (start / "tokenizer.json").read_text()
+    (old, new) = (load_file(x / "base/model.safetensors") for x in (start, folder))
+    assert all(torch.equal(old[name], new[name]) for name in old)
+
+
+@pytest.mark.parametrize("kind", ["coefficients", "mead"])
+def test_twins_of_other_tokens_or_clips_start_from_nothing(kind: Kind) -> None:
+    with pytest.raises(ValueError, match="can go on from a model"):
+        TwinConfig(kind, TrainLlmConfig(start=Path("some/model")), Path("x"))
+
+
 def test_a_budget_shortens_every_stage_alike() -> None:
     usual = TrainLlmConfig()
     half = twin_training(usual, Path("x"), "pooled", 0.5)
@@ -220,3 +241,5 @@ def test_the_command_refuses_what_it_cannot_do(tmp_path: Path) -> None:
         TrainTwins(data=tmp_path, out=tmp_path / "out", budget=2.0).run()
     with pytest.raises(Refusal, match="name at least one"):
         TrainTwins(data=tmp_path, out=tmp_path / "out", kinds=()).run()
+    with pytest.raises(Refusal, match="wanted a language model"):
+        TrainTwins(data=tmp_path, out=tmp_path / "out", start=tmp_path).run()

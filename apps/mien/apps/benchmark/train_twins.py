@@ -38,6 +38,10 @@ class TrainTwins:
     pieces: Annotated[Path | None, tyro.conf.arg(metavar="FOLDER")] = None
     """Encoded texts and motion to share: FOLDER/work/pieces of a language model that was trained
     on the same corpus with the same seed; a folder in `out` where not given."""
+    start: Annotated[Path | None, tyro.conf.arg(metavar="FOLDER")] = None
+    """Language model from whose weights words and pooled begin, so that both know how faces move
+    and differ in how they read; llm/mien/llm/weights is the shipped one. From nothing where not
+    given."""
     budget: float = 0.35
     """Share of the shipped model's steps in each stage."""
     clips: int = 0
@@ -59,6 +63,10 @@ class TrainTwins:
             check_corpus(self.data)
             check_folder(self.out)
             check_seed(self.seed)
+            if self.start is not None:
+                from mien.llm.warm_start import check_start  # brings torch
+
+                check_start(self.start)
             if not self.kinds:
                 raise ValueError(f"`kinds` must name at least one of {', '.join(get_args(Kind))}.")
             for name in ("tokenizer_steps", "drills", "free_prompts"):
@@ -90,6 +98,7 @@ class TrainTwins:
             free_prompts=self.free_prompts,
             precision=self.precision,
             seed=self.seed,
+            start=self.start,
         )
         return TwinConfig(
             kind,

@@ -33,17 +33,17 @@ from mien.llm.prepare import (
     prepare_free_prompts,
     prepare_texts,
     read_codes,
-    train_codec,
 )
 from mien.llm.saving import write_card
 from mien.llm.stage import Schedule
 from mien.llm.text_codec import TextCodec
-from mien.llm.train import Report, Trainer, TrainLlmConfig, new_model
+from mien.llm.train import Report, Trainer, TrainLlmConfig, new_model, prepare_codec
 from mien.llm.workers import my_part, once
 from mien.tokenizer import MotionTokenizer
 
 Kind = Literal["words", "pooled", "coefficients", "mead"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
+STARTED: tuple[Kind, ...] = ("words", "pooled")
 
 Prepared = Callable[[str], None]
 
@@ -70,6 +70,11 @@ class TwinConfig:
         """Refuse what is no twin."""
         if self.training.base is not None:
             raise ValueError(f"A twin has the built-in base, got {self.training.base!r}.")
+        if self.training.start is not None and self.kind not in STARTED:
+            raise ValueError(
+                f"Only twins that know the same tokens and may know the same clips can go on from "
+                f"a model ({', '.join(STARTED)}), got {self.kind!r}."
+            )
         if self.clips < 0:
             raise ValueError(f"`clips` must be 0 (all) or more, got {self.clips}.")
 
@@ -168,7 +173,7 @@ def _gather(config: TwinConfig, tokenizer: MotionTokenizer, prepared: Prepared) 
     prepare_texts(mine, config.pieces, training.texts, prepared)
     prepare_codes(mine, tokenizer, own_codes, prepared)
     prepare_free_prompts(free[my_part()], config.pieces, training.seed, prepared)
-    once(lambda: _prepare_codec(training))
+    once(lambda: prepare_codec(training))
     told = [config.pieces / name for name, _ in pieces]
     others = [config.pieces / name for name, _ in free]
     pool = PooledTexts if config.kind == "pooled" else TextPool
@@ -191,13 +196,6 @@ def _pieces(config: TwinConfig, corpus: CorpusPieces) -> Sequence[Piece]:
 def _free(config: TwinConfig) -> list[tuple[str, range]]:
     """A studio has labels and no prompts in free wording."""
     return [] if config.kind == "mead" else free_pieces(config.training.free_prompts)
-
-
-def _prepare_codec(training: TrainLlmConfig) -> None:
-    path = training.out / "work/tokenizer.json"
-    if not path.is_file():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        train_codec(training.text_size, training.seed).save(path)
 
 
 def _codec(training: TrainLlmConfig) -> TextCodec:
