@@ -37,6 +37,7 @@ from mien.apps.session import FaceSession
 from mien.apps.splice import distance, relabel, splice
 from mien.apps.threads import on_one_thread, one_thread
 from mien.apps.words import check_words
+from mien.arkit import curves_from_motion
 from mien.motion import Label, Motion
 
 if TYPE_CHECKING:
@@ -182,13 +183,14 @@ def caption(clip: Motion | Path | str, *, device: Device = "cpu") -> Caption:
         device: Where the models run.
 
     Raises:
-        ValueError: If the file is not a valid clip.
+        ValueError: If the file is not a valid clip, or the motion is for another head.
     """
     check_device(device)
     motion = clip if isinstance(clip, Motion) else read_clip(Path(clip))
+    curves = curves_from_motion(motion.resample(TOKEN_FPS)).numpy()
     indices = tokenize(motion, device=device)
     with one_thread():
-        found = language_model(device).describe(indices)
+        found = language_model(device).describe(indices, curves)
     events = (
         Event(e.start_s, min(e.end_s, motion.seconds), e.text)
         for e in found.events

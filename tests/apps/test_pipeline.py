@@ -11,6 +11,9 @@ from mien.apps.cli import main
 from mien.apps.splice import relabel, splice
 from mien.apps.video import read_video
 from mien.arkit import CHANNEL_NAMES, EXPR_NAMES, curves_from_motion
+from mien.data_synth.lexicon import Lexicon
+from mien.data_synth.performance import Performance, shaped_action
+from mien.data_synth.performer import perform_motion
 from mien.motion import Label, Motion
 
 TEXT = "she smiles broadly, then turns her head to the left"
@@ -87,6 +90,26 @@ def test_a_clip_of_a_moment_is_described_without_repeating(
         found = pipeline.caption(motion.slice(start, start + num_frames))
         names = [event.text for event in found.events]
         assert len(found.caption) < 150 and names and len(names) == len(set(names))
+
+
+def test_a_caption_tells_how_strongly_the_clip_moves() -> None:
+    smile = Lexicon.default()["smile"]
+    for intensity, words in (
+        (0.1, ("slight", "little", "faint")),
+        (1.0, ("strong", "intense", "lot")),
+    ):
+        action = shaped_action(smile, "both", intensity, 0.4, 3.0, is_held=False)
+
+        found = pipeline.caption(perform_motion(Performance((action,), 3.6), 1))
+
+        assert any(word in found.caption for word in words), found.caption
+
+
+def test_a_motion_of_another_head_is_refused(motion: Motion) -> None:
+    other = motion.replace(expr=torch.zeros(motion.num_frames, 50), head="flame")
+
+    with pytest.raises(ValueError, match="fit the default head"):
+        pipeline.caption(other)
 
 
 def test_a_clip_of_another_frame_rate_is_described_by_its_seconds(motion: Motion) -> None:

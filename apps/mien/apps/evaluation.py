@@ -226,9 +226,11 @@ def judge_captions(
 ) -> dict[str, tuple[float, float, float]]:
     """Marks 1 to 5 of the model's captions, of the writer's and of another clip's."""
     found: list[str] = []
-    for part in track(batched(motions), -(-len(motions) // BATCH), "motion to text", "batch"):
-        tokens = [tokenizer.encode(motion) for motion in part]
-        found += [description.caption for description in model.describe_batch(tokens)]
+    shown = list(zip(motions, clips, strict=True))
+    for part in track(batched(shown), -(-len(shown) // BATCH), "motion to text", "batch"):
+        tokens = [tokenizer.encode(motion) for motion, _ in part]
+        curves = [clip.curves for _, clip in part]
+        found += [description.caption for description in model.describe_batch(tokens, curves)]
     truth = [clip.caption for clip in clips]
     columns = [
         [

@@ -120,7 +120,7 @@ def _held(main: Mapping[str, float], tracks: ndarray, fps: float) -> ndarray:
         else:
             x = _smooth(x, fps)
         risen += _weight(track, value) * np.clip(
-            (x - _baseline(track, x, fps)) / _need(track, value), 0, 1
+            (x - baseline(track, x, fps)) / _need(track, value), 0, 1
         )
     return risen / _total(main)
 
@@ -132,7 +132,7 @@ def _need(track: str, value: float) -> float:
     return max(NEED * abs(value), _LEAST_HEAD if track.startswith("head") else _LEAST)
 
 
-def _baseline(track: str, x: ndarray, fps: float) -> float:
+def baseline(track: str, x: Float[ndarray, " t"], fps: float) -> float:
     """Where a track starts from; a unit that is on from the first frame counts from zero."""
     first = float(np.median(x[: max(1, round(0.16 * fps))]))
     if track.startswith("head"):

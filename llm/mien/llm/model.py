@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
-from jaxtyping import Int
+from jaxtyping import Float, Int
+from numpy import ndarray
 from safetensors.torch import load_file
 from torch import Tensor
 
@@ -304,23 +305,34 @@ class MotionLanguageModel:
 
         return editor.redraw(codes, interval, prompt, read)
 
-    def describe(self, indices: Int[Tensor, " t"]) -> Description:
+    def describe(
+        self, indices: Int[Tensor, " t"], curves: Float[ndarray, "t 61"] | None = None
+    ) -> Description:
         """Say what a motion shows.
 
         Args:
             indices: Motion codes, 25 a second; what is longer than 8 s is read window by window.
+            curves: The same motion as ARKit curves (columns `mien.arkit.CHANNEL_NAMES`, 25 frames
+                a second), on which is measured how strong each action is. Codes keep less of that
+                than of what is done; with None the model tells it from them alone.
 
         Raises:
             ValueError: If there are none, or one is not in the codebook.
         """
-        return self.describe_batch([indices])[0]
+        return self.describe_batch([indices], None if curves is None else [curves])[0]
 
-    def describe_batch(self, motions: Sequence[Int[Tensor, " t"]]) -> list[Description]:
+    def describe_batch(
+        self,
+        motions: Sequence[Int[Tensor, " t"]],
+        curves: Sequence[Float[ndarray, "t 61"]] | None = None,
+    ) -> list[Description]:
         """Say what each of several motions shows; see `describe`."""
         decoder = self._decoders["motion_to_text"].fork()
         reader = Reader(decoder, self.vocabulary, self.codec, INSTRUCTION)
         codes = [self._checked_codes(indices) for indices in motions]
-        found = run_all(decoder, [reader.run(row) for row in codes], BATCH)
+        shown = [None] * len(codes) if curves is None else curves
+        jobs = [reader.run(*each) for each in zip(codes, shown, strict=True)]
+        found = run_all(decoder, jobs, BATCH)
         return [_description(lines, caption) for _, (lines, caption) in found]
 
     @torch.inference_mode()

@@ -6,11 +6,13 @@ from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
+from numpy import ndarray
 from torch import Tensor
 
 from mien.llm.composer import WINDOW, Step
 from mien.llm.decoder import Decoder
 from mien.llm.grammar import PlanGrammar
+from mien.llm.levels import measured
 from mien.llm.plan import (
     FPS,
     FRAMES_PER_CLOCK,
@@ -48,11 +50,18 @@ class Reader:
     codec: TextCodec
     instruction: str
 
-    def run(self, codes: Sequence[int]) -> Generator[Step, Tensor, tuple[tuple[Line, ...], str]]:
+    def run(
+        self, codes: Sequence[int], curves: Float[ndarray, "t 61"] | None = None
+    ) -> Generator[Step, Tensor, tuple[tuple[Line, ...], str]]:
         """Read one motion; what does not fit is read window by window, with one caption.
 
         A motion too short for any action is read as if its last frame were held. Something is
         seen in each motion that is read at once: a caption without a plan would be made up.
+
+        Args:
+            codes: The motion, 25 a second.
+            curves: The motion itself, as many frames: how strong each action is, is measured on
+                it; None leaves that to the model, too.
 
         Returns:
             The lines of the plan, in ticks of the whole motion, and the caption.
@@ -65,12 +74,14 @@ class Reader:
         pieces = split_frames(len(codes))
         if len(pieces) == 1:
             lines = yield from self._read_plan(codes, 1)
+            lines = lines if curves is None else measured(lines, curves)
             return lines, (yield from self._read_caption(lines))
         found: tuple[Line, ...] = ()
         for start, stop in pieces:
             lines = yield from self._read_plan(codes[start:stop], 0)
             found += shift_lines(lines, start // FRAMES_PER_TICK)
         merged = join_lines(found)
+        merged = merged if curves is None else measured(merged, curves)
         caption = yield from self._caption_of(merged, ticks_of(len(codes) / FPS))
         return merged, caption
 

@@ -150,7 +150,7 @@ class LanguageSystem:
                     for x in parse_lines(found.score)
                 ),
             )
-            for found in self.model.describe_batch(codes)
+            for found in self.model.describe_batch(codes, motions)
         ]
 
     def guess(self, clips: Sequence[Clip]) -> list[float]:
