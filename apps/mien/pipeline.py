@@ -35,6 +35,7 @@ from mien.apps.request import (
 )
 from mien.apps.session import FaceSession
 from mien.apps.splice import distance, relabel, splice
+from mien.apps.takes import marks_by
 from mien.apps.threads import on_one_thread, one_thread
 from mien.apps.words import check_words
 from mien.arkit import curves_from_motion
@@ -127,12 +128,12 @@ def animate(
         clip = read_clip(Path(keep)) if isinstance(keep, Path | str) else keep
         motion = _change(clip, (text, prompt), between, seconds, sampling, device)
         return motion if fps is None or fps == motion.fps else motion.resample(fps)
-    model = language_model(device)
+    model, codes = language_model(device), tokenizer(device)
     with one_thread():
         ((score, indices),) = model.generate_motion(
-            [prompt], seconds=seconds, takes=takes, **sampling
+            [prompt], seconds=seconds, takes=takes, marks=marks_by(codes), **sampling
         )
-        motion = tokenizer(device).decode(indices)
+        motion = codes.decode(indices)
     motion = motion.replace(text=text, labels=_labels(score, motion.seconds))
     return motion if fps is None or fps == motion.fps else motion.resample(fps)
 

@@ -29,7 +29,7 @@ def measured(*actions: Action, shift: float = 0.0, performers: int = 12) -> np.n
         strengths(told, perform(Performance(actions, SECONDS, style_seed=i), i), FPS)
         for i in range(performers)
     ]
-    return np.array(found, float).mean(0)
+    return np.asarray(np.array(found, float).mean(0))
 
 
 @pytest.mark.parametrize(

@@ -1,3 +1,4 @@
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -5,9 +6,8 @@ import torch
 from tests.llm.llm_world import NUM_CODES, make_language_model
 
 from mien.llm.composer import Composer
-from mien.llm.critic import Critic
 from mien.llm.drive import run_steps
-from mien.llm.model import INSTRUCTION, MAX_SECONDS, MotionLanguageModel
+from mien.llm.model import MAX_SECONDS, MotionLanguageModel
 from mien.llm.plan import parse_lines
 from mien.llm.sampling import Sampling
 
@@ -66,30 +66,39 @@ def test_the_same_seed_gives_the_same_motion_and_another_another(
     assert not torch.equal(first, other)
 
 
-def test_of_several_takes_the_one_is_kept_that_reads_best(model: MotionLanguageModel) -> None:
-    reader = model._decoders["motion_to_text"].fork()
-    critic = Critic(reader, model.vocabulary, model.codec.encode(INSTRUCTION))
-    ((score, best),) = model.generate_motion(["he winks"], 4.0, seed=4, guidance=1.0, takes=3)
-    lines = parse_lines(score)
+def sum_of_codes(score: str, takes: torch.Tensor) -> list[float]:
+    assert parse_lines(score) and takes.dtype == torch.long
+    return [float(codes.sum()) for codes in takes]
+
+
+def test_of_several_takes_the_one_with_the_best_mark_is_kept(model: MotionLanguageModel) -> None:
+    ((score, best),) = model.generate_motion(
+        ["he winks"], 4.0, seed=4, guidance=1.0, takes=3, marks=sum_of_codes
+    )
     (prompt,), sampling = model.read_prompts(["he winks"]), Sampling(guidance=1.0)
     decoder = model._decoders["text_to_motion"].fork()
     composer = Composer(decoder, model.vocabulary, prompt, 4.0, 4, sampling)
     run_steps(decoder, composer.plan())
     takes = [run_steps(decoder, composer.compose(take))[0] for take in range(3)]
-    assert composer.lines == lines and len({tuple(codes) for codes in takes}) == 3
-    marks = [run_steps(reader, critic.judge(codes, lines))[1] for codes in takes]
-    assert best.tolist() == takes[marks.index(max(marks))]
+    assert composer.lines == parse_lines(score) and len({tuple(codes) for codes in takes}) == 3
+    assert best.tolist() == max(takes, key=sum)
     ((_, single),) = model.generate_motion(["he winks"], 4.0, seed=4, guidance=1.0)
     assert takes[0] == single.tolist()
 
 
 def test_a_batch_of_takes_gives_what_single_prompts_give(model: MotionLanguageModel) -> None:
     texts, seconds = ["she nods", "he winks"], [2.0, 17.0]
-    together = model.generate_motion(texts, seconds, seed=3, guidance=1.0, takes=2)
+    drawn = partial(model.generate_motion, guidance=1.0, takes=2, marks=sum_of_codes)
+    together = drawn(texts, seconds, seed=3)
     for i, (text, duration) in enumerate(zip(texts, seconds, strict=True)):
-        alone = model.generate_motion([text], duration, seed=3 + i, guidance=1.0, takes=2)
+        alone = drawn([text], duration, seed=3 + i)
         assert together[i][0] == alone[0][0]
         assert torch.equal(together[i][1], alone[0][1])
+
+
+def test_several_takes_without_marks_are_refused(model: MotionLanguageModel) -> None:
+    with pytest.raises(ValueError, match="`marks` must not be None"):
+        model.generate_motion(["she nods"], 2.0, takes=2)
 
 
 @pytest.mark.parametrize("takes", [0, 17])

@@ -41,6 +41,16 @@ def test_emphasis_adds_a_share_of_the_acceleration(tokenizer: MotionTokenizer) -
         assert torch.equal(found.neck_pose, plain.neck_pose)
 
 
+def test_a_preview_is_decoding_without_emphasis(tokenizer: MotionTokenizer) -> None:
+    rows = torch.arange(46).reshape(2, 23) * 7 % tokenizer.codebook_size
+    for row, seen in zip(rows, tokenizer.preview(rows), strict=True):
+        whole = tokenizer.decode(row)
+        for field in FIELDS:
+            torch.testing.assert_close(getattr(seen, field), getattr(whole, field))
+    with pytest.raises(ValueError, match="at least one token"):
+        tokenizer.preview(rows[:, :0])
+
+
 @pytest.mark.parametrize("share", [-0.1, 1.5, float("nan")])
 def test_another_share_of_emphasis_is_refused(share: float) -> None:
     with pytest.raises(ValueError, match=r"`emphasis` must be in \[0, 1\], got"):

@@ -16,6 +16,7 @@ from mien import pipeline
 from mien.apps.benchmark.events import Timed, temporal_iou
 from mien.apps.request import TAKES
 from mien.apps.session import FaceSession
+from mien.apps.takes import marks_by
 from mien.arkit import curves_from_motion
 from mien.data_synth.clip import FPS
 from mien.data_synth.evidence import evidence, tracks_from_curves
@@ -184,14 +185,14 @@ def measure_times(
     """Ask for single actions at a time and for a time."""
     from mien.llm.plan import TICK_S, parse_lines
 
-    lexicon = Lexicon.default()
+    lexicon, marks = Lexicon.default(), marks_by(tokenizer)
     planned: list[float] = []
     shown: list[float] = []
     for text, entry in prompts:
         for start, length in spans:
             asked = Timed(entry, start, start + length)
             prompt = text.format(start=start, length=length)
-            ((score, codes),) = model.generate_motion([prompt], SECONDS, takes=TAKES)
+            ((score, codes),) = model.generate_motion([prompt], SECONDS, takes=TAKES, marks=marks)
             plans = [
                 Timed(entry, x.start * TICK_S, x.stop * TICK_S)
                 for x in parse_lines(score)

@@ -153,6 +153,7 @@ def avatar(repeats: int) -> Iterator[Row]:
 def language(repeats: int) -> Iterator[Row]:
     """Tokens a second of text to motion, the time to the first frame, and captioning."""
     from mien.apps.request import TAKES
+    from mien.apps.takes import marks_by
     from mien.llm import MotionLanguageModel
     from mien.tokenizer import MotionTokenizer
 
@@ -170,7 +171,10 @@ def language(repeats: int) -> Iterator[Row]:
     yield rate_row(
         f"text to {CLIP_SECONDS:g} s of motion", "tokens/s", len(indices), whole, inside
     )
-    best = timed(lambda: model.generate_motion([PROMPT], CLIP_SECONDS, takes=TAKES), repeats)
+    marks = marks_by(tokenizer)
+    best = timed(
+        lambda: model.generate_motion([PROMPT], CLIP_SECONDS, takes=TAKES, marks=marks), repeats
+    )
     inside = f"the same, the best of {TAKES} takes, as `mien animate` has it"
     yield time_row(f"text to {CLIP_SECONDS:g} s of motion, best of {TAKES}", best, inside)
     inside = "word vectors, score, first tokens and their decoding; warm, batch 1"

@@ -12,6 +12,7 @@ from numpy import ndarray
 
 from mien.apps.progress import track
 from mien.apps.request import TAKES
+from mien.apps.takes import marks_by
 from mien.arkit import curves_from_motion
 from mien.data_synth.clip import FPS
 from mien.data_synth.observations import observe_all
@@ -126,7 +127,8 @@ def generate_curves(
     seconds: Sequence[float] | None = None,
 ) -> list[Float[ndarray, "t 61"]]:
     """ARKit curves that the models make of texts, as `mien animate` does."""
-    made = model.generate_motion(list(texts), seconds=seconds, seed=seed, takes=TAKES)
+    marks = marks_by(tokenizer)
+    made = model.generate_motion(list(texts), seconds=seconds, seed=seed, takes=TAKES, marks=marks)
     return [curves_from_motion(tokenizer.decode(indices)).numpy() for _, indices in made]
 
 

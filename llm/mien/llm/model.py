@@ -2,7 +2,7 @@
 
 import itertools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,7 +13,6 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from mien.llm.composer import Composer
-from mien.llm.critic import Critic, keep_best
 from mien.llm.decoder import Decoder
 from mien.llm.drive import run_all, stream_steps
 from mien.llm.editing import Edit, Editor, Misfit, frames_between
@@ -43,6 +42,8 @@ MAX_SECONDS = 120.0
 INSTRUCTION = "Describe the face."
 BATCH = 32
 MAX_TAKES = 16
+# How well each of several motions, codes of one length, shows a score; the highest is the best.
+Marks = Callable[[str, Int[Tensor, "n t"]], Sequence[float]]
 
 
 @dataclass(frozen=True)
@@ -170,6 +171,7 @@ class MotionLanguageModel:
         top_p: float = 0.95,
         guidance: float = 2.0,
         takes: int = 1,
+        marks: Marks | None = None,
     ) -> list[tuple[str, Int[Tensor, " t"]]]:
         """Generate a motion for each text.
 
@@ -182,18 +184,23 @@ class MotionLanguageModel:
             temperature: Of the motion; the plan is drawn more carefully.
             top_p: Share of probability to draw the motion from.
             guidance: How clearly the motion shows its plan; 1 draws it as it was learned.
-            takes: Motions to draw of each plan, up to 16; the one is kept in which the other
-                direction of the model reads the plan most surely.
+            takes: Motions to draw of each plan, up to 16, of which the one with the best mark is
+                kept.
+            marks: Marks them; what they are decoded to is not known here.
 
         Returns:
             For each text its score and its motion codes, 25 a second.
 
         Raises:
             ValueError: If a text has no words or more than 128, or a duration is not above 0 and
-            at most 120, or the takes are not from 1 to 16.
+            at most 120, or the takes are not from 1 to 16, or are several without `marks`.
         """
         if not 1 <= takes <= MAX_TAKES:
             raise ValueError(f"`takes` must be from 1 to {MAX_TAKES}, got {takes}.")
+        if takes > 1 and marks is None:
+            raise ValueError(
+                f"Of {takes} takes one is kept by its mark; `marks` must not be None."
+            )
         sampling = Sampling(temperature, top_p, guidance=guidance)
         durations = _per_text(seconds, len(texts))
         decoder = self._decoders["text_to_motion"].fork()
@@ -202,27 +209,15 @@ class MotionLanguageModel:
             Composer(decoder, self.vocabulary, prompt, duration, seed + i, sampling)
             for i, (prompt, duration) in enumerate(asked)
         ]
-        if takes == 1:
+        if marks is None or takes == 1:
             jobs = [composer.run() for composer in composers]
             codes = [found for found, _ in run_all(decoder, jobs, BATCH, sampling.rows)]
         else:
-            codes = self._best_takes(decoder, composers, takes, sampling.rows)
+            codes = _best_takes(decoder, composers, takes, sampling.rows, marks)
         return [
             (format_lines(composer.lines), torch.tensor(found))
             for composer, found in zip(composers, codes, strict=True)
         ]
-
-    def _best_takes(
-        self, decoder: Decoder, composers: Sequence[Composer], takes: int, rows: int
-    ) -> list[list[int]]:
-        """Draw several motions of each plan and keep the one that shows it best."""
-        run_all(decoder, [composer.plan() for composer in composers], BATCH, rows)
-        jobs = [composer.compose(take) for composer in composers for take in range(takes)]
-        drawn = [codes for codes, _ in run_all(decoder, jobs, BATCH, rows)]
-        reader = self._decoders["motion_to_text"].fork()
-        critic = Critic(reader, self.vocabulary, self.codec.encode(INSTRUCTION))
-        plans = [composer.lines for composer in composers]
-        return keep_best(critic, drawn, plans, BATCH)
 
     def stream_motion(
         self,
@@ -367,7 +362,8 @@ class MotionLanguageModel:
                 sides = dict(zip(entries, self.vocabulary.entry_sides, strict=True))
                 last = barred[-1] if barred else None
                 orders = named_orders(spoken, names, prompt.names, sides, last)
-            out.append(replace(prompt, barred=barred, orders=orders))
+            uncalled = None if orders else prompt.uncalled
+            out.append(replace(prompt, barred=barred, orders=orders, uncalled=uncalled))
         return out
 
     def _read_prompt(self, text: str) -> Prompt:
@@ -383,6 +379,21 @@ class MotionLanguageModel:
                 f"got {min(codes)} to {max(codes)}; were they made by another tokenizer?"
             )
         return codes
+
+
+def _best_takes(
+    decoder: Decoder, composers: Sequence[Composer], takes: int, rows: int, marks: Marks
+) -> list[list[int]]:
+    """Draw several motions of each plan and keep the one that shows it best."""
+    run_all(decoder, [composer.plan() for composer in composers], BATCH, rows)
+    jobs = [composer.compose(take) for composer in composers for take in range(takes)]
+    drawn = [codes for codes, _ in run_all(decoder, jobs, BATCH, rows)]
+    best = []
+    for at, composer in enumerate(composers):
+        own = drawn[at * takes : (at + 1) * takes]
+        marked = marks(format_lines(composer.lines), torch.tensor(own))
+        best.append(max(zip(marked, own, strict=True), key=lambda pair: pair[0])[1])
+    return best
 
 
 def _per_text(seconds: float | Sequence[float | None] | None, count: int) -> list[float | None]:

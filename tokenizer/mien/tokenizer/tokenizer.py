@@ -19,8 +19,8 @@ from mien.tokenizer.config import (
     config_from_json,
     config_to_json,
 )
-from mien.tokenizer.features import FaceSpace, Kind, feature_size, motion_features
-from mien.tokenizer.streaming import TokenStreamer
+from mien.tokenizer.features import FaceSpace, HeadFrames, Kind, feature_size, motion_features
+from mien.tokenizer.streaming import TokenStreamer, motion_of
 from mien.tokenizer.vqvae import Reconstruction
 
 _SHIPPED = Path(__file__).parent / "weights"
@@ -171,6 +171,23 @@ class MotionTokenizer(nn.Module):
         if num_frames is not None:
             motion = _cut(motion, num_frames)
         return motion if fps == self.fps else motion.resample(fps)
+
+    @torch.no_grad()
+    def preview(self, indices: Int[Tensor, "n s *q"]) -> list[Motion]:
+        """Give the motions of equally many tokens each, all at once.
+
+        Many times as fast as `decode` and nearly the same: rounded otherwise, and without the
+        emphasis of quick changes.
+
+        Raises:
+            ValueError: If there is no token, or one outside the codebook.
+        """
+        tokens = torch.as_tensor(indices, dtype=torch.long)
+        if not tokens.numel():
+            raise ValueError("`indices` must hold at least one token, got none.")
+        self.codec.quantizer.check(tokens)
+        frames = self.codec.decode(tokens)
+        return [motion_of([HeadFrames(*each)], self.fps) for each in zip(*frames, strict=True)]
 
     def streamer(self) -> TokenStreamer:
         """Start decoding tokens as they come."""
