@@ -59,6 +59,16 @@ def test_no_text_shares_four_words_in_a_row_with_the_benchmark(wording: FreeWord
     assert [text for text in all_texts(wording) if runs_of_four(text) & reserved] == []
 
 
+@pytest.mark.parametrize("name", ["several_things", "more_wording"])
+def test_no_text_of_more_than_four_words_is_one_to_develop_on(
+    wording: FreeWording, name: str
+) -> None:
+    table = tomllib.loads((PROMPTS / f"{name}.toml").read_text("utf-8"))
+    kept = {words(prompt["text"]) for prompt in table["prompt"]}
+    found = [text for text in all_texts(wording) if words(text) in kept]
+    assert [text for text in found if len(words(text)) > 4] == []
+
+
 def test_every_phrase_takes_every_person_and_form(wording: FreeWording) -> None:
     for phrases in wording.phrases.values():
         for phrase in phrases:

@@ -5,7 +5,7 @@ import torch
 from tests.llm.llm_world import FakeWords, make_mixture
 
 from mien.llm.mixture import Variation
-from mien.llm.naming import Naming, NamingMixture
+from mien.llm.naming import COUNTS, CountingMixture, Naming, NamingMixture
 from mien.llm.prefix import SentenceReader, WordPrefix
 from mien.llm.stage import Schedule, train_stage
 
@@ -70,3 +70,36 @@ def test_entries_are_learned(tmp_path: Path) -> None:
     draws = NamingMixture(vocabulary, mixture.texts, 6, PLAIN)
     losses = train_stage(task, draws, Schedule(60, 1e-2, warmup=2), tmp_path / "run", seed=0)
     assert sum(losses[-5:]) < 0.8 * sum(losses[:5])
+
+
+def test_counting_asks_for_the_number_of_different_entries(tmp_path: Path) -> None:
+    mixture = make_mixture(tmp_path)
+    draws = CountingMixture(mixture.writer.vocabulary, mixture.texts, 6, PLAIN)
+    numbers = {len({x.entry for x in mixture.texts.lines(i)}) for i in range(len(mixture.texts))}
+
+    task, batch = draws.draw(3, 7)
+
+    assert task == "counting"
+    assert batch.targets.shape == (6, COUNTS) and batch.targets.sum(dim=1).tolist() == [1.0] * 6
+    assert {int(row.argmax()) + 1 for row in batch.targets} <= {min(n, COUNTS) for n in numbers}
+
+
+@torch.inference_mode()
+def test_only_a_prompt_for_one_thing_tells_what_it_does_not_ask_for() -> None:
+    torch.manual_seed(2)
+    prefix = WordPrefix(FakeWords.width, 24, 32, num_entries=5, counts=3).eval()
+    assert prefix.counter is not None
+    found = set()
+    for words in torch.randn(40, 4, FakeWords.width):
+        prompt, count = prefix.read(words), torch.tensor([4])
+        is_one = prefix.counter.scores(prefix.counter(words, count))[0].softmax(0)[0] > 0.5
+        assert prompt.names is not None and (prompt.uncalled is not None) == bool(is_one)
+        if prompt.uncalled is not None:
+            assert torch.equal(prompt.uncalled, prompt.names.exp() < 0.1)
+        found.add(bool(is_one))
+    assert found == {False, True}
+
+
+def test_a_prefix_that_does_not_count_tells_nothing_of_it() -> None:
+    prefix = WordPrefix(FakeWords.width, 24, 32, num_entries=5).eval()
+    assert prefix.read(torch.randn(4, FakeWords.width)).uncalled is None

@@ -207,3 +207,20 @@ def test_the_shipped_model_plans_what_is_named() -> None:
     score, _ = model.generate_motion([text], seed=1)[0]
     planned = list(dict.fromkeys(line.entry for line in parse_lines(score)))
     assert [entry for entry in planned if entry in named] == named
+
+
+def test_what_a_face_cannot_do_at_once_comes_in_a_row() -> None:
+    orders = (Order("look-right", False), Order("look-left", False))
+    lines = parse_lines("look-right both mid 0.0 1.4 ; look-left both mid 0.0 2.4")
+
+    first, second = put_in_row(lines, orders)
+
+    assert (first.entry, second.entry) == ("look-right", "look-left")
+    assert second.start >= first.stop and second.stop > second.start
+
+
+def test_what_it_can_do_at_once_stays_at_once() -> None:
+    orders = (Order("smile", False), Order("raise-brows", False))
+    lines = parse_lines("smile both mid 0.0 2.4 ; raise-brows both mid 0.2 1.4")
+
+    assert put_in_row(lines, orders) == lines

@@ -15,7 +15,7 @@ from mien.llm.base import append_rows, built_in_base, load_base
 from mien.llm.model import MotionLanguageModel
 from mien.llm.saving import write_card
 from mien.llm.stage import Schedule
-from mien.llm.storage import add_lora, merged_state
+from mien.llm.storage import DIRECTIONS, add_lora, merged_state
 from mien.llm.train import Trainer, TrainLlmConfig, new_model
 from mien.llm.vocabulary import Vocabulary
 from mien.llm.warm_start import begin_from, check_start
@@ -30,8 +30,8 @@ def _trainer(tmp_path: Path, base: str | None = None, num_text: int | None = Non
     if num_text is not None:
         vocabulary = replace(vocabulary, num_text=num_text)
     config = TrainLlmConfig(
-        out=tmp_path / "out", base=base, naming=QUICK, text=QUICK, mixed=QUICK, adapter=QUICK,
-        rank=2, text_batch=3, clip_batch=2,
+        out=tmp_path / "out", base=base, naming=QUICK, counting=QUICK, text=QUICK, mixed=QUICK,
+        adapter=QUICK, rank=2, text_batch=3, clip_batch=2,
     )  # fmt: skip
     return Trainer(
         config, vocabulary, mixture.codec, mixture.texts, mixture.clips, FakeWords.width
@@ -62,7 +62,8 @@ Trained = tuple[Path, dict[str, list[float]]]
 
 def test_a_trained_model_is_saved_and_speaks(trained: Trained) -> None:
     folder, losses = trained
-    assert set(losses) == {"naming", "text", "mixed", "text_to_motion", "motion_to_text"}
+    stages = {"naming", "counting", "text", "mixed", "text_to_motion", "motion_to_text"}
+    assert set(losses) == stages
     loaded = MotionLanguageModel.load(folder / "out")
     loaded._encoder = FakeWords()  # type: ignore[assignment]
     ((score, codes),) = loaded.generate_motion(["she does left wink"], 2.0)
@@ -104,7 +105,7 @@ def test_a_foreign_base_is_adapted_and_loaded_by_its_folder(tmp_path: Path) -> N
     _save_tokenizer(folder)
     trainer = _trainer(tmp_path, str(folder), num_text=320)
     losses = trainer.train_all()
-    assert set(losses) == {"naming", "text_to_motion", "motion_to_text"}
+    assert set(losses) == {"naming", "counting", "text_to_motion", "motion_to_text"}
     model = new_model(trainer.vocabulary, FakeWords.width, 0, str(folder))
     write_card(tmp_path / "out", model, asdict(trainer.config), {})
     loaded = MotionLanguageModel.load(tmp_path / "out", base=str(folder))
@@ -175,6 +176,37 @@ def test_stages_of_no_steps_are_left_out(trained: Trained, tmp_path: Path) -> No
     config = replace(trainer.config, start=start, naming=none, text=none)
     losses = replace(trainer, config=config).train_all()
     assert not losses["naming"] and not losses["text"] and len(losses["mixed"]) == QUICK.steps
+
+
+def test_an_earlier_model_learns_to_count_and_else_stays_bit_for_bit(
+    trained: Trained, tmp_path: Path
+) -> None:
+    start = tmp_path / "start"
+    shutil.copytree(trained[0] / "out", start, ignore=shutil.ignore_patterns("work"))
+    prefix = load_file(start / "prefix.safetensors")
+    older = {name: value for name, value in prefix.items() if not name.startswith("counter.")}
+    save_file(older, start / "prefix.safetensors")
+    trainer, none = _trainer(tmp_path), Schedule(0)
+    config = replace(trainer.config, start=start, naming=none, text=none, mixed=none, adapter=none)
+
+    losses = replace(trainer, config=config).train_all()
+
+    out = config.out
+    made = load_file(out / "prefix.safetensors")
+    assert len(losses["counting"]) == QUICK.steps
+    assert set(made) == set(prefix)
+    assert all(torch.equal(made[name], value) for name, value in older.items())
+    adapters = (f"{direction}/adapter_model.safetensors" for direction in DIRECTIONS)
+    for file in ("base/model.safetensors", *adapters):
+        old, new = load_file(start / file), load_file(out / file)
+        assert old.keys() == new.keys() and all(torch.equal(old[x], new[x]) for x in old)
+
+
+def test_adapters_stay_only_with_their_base(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="Adapters can stay"):
+        TrainLlmConfig(adapter=Schedule(0))
+    with pytest.raises(ValueError, match="Adapters can stay"):
+        TrainLlmConfig(start=tmp_path, adapter=Schedule(0), text=Schedule(0), naming=Schedule(0))
 
 
 def test_a_start_must_be_a_built_in_model(tmp_path: Path) -> None:

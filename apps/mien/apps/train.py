@@ -175,12 +175,14 @@ class TrainLanguageModel:
     tokenizer stay where --naming-steps and --text-steps are 0."""
     naming_steps: int = 5000
     """Steps of the sentence reader, which comes first."""
+    counting_steps: int = 3000
+    """Steps of the small reader that tells how many things a prompt asks for."""
     text_steps: int = 2200
     """Steps on texts alone (built-in base only)."""
     mixed_steps: int = 3000
     """Steps on texts and motion (built-in base only)."""
     adapter_steps: int = 1000
-    """Steps of each adapter."""
+    """Steps of each adapter; 0 keeps those of --warm-start, where only the small reader learns."""
     precision: Literal["fp32", "bf16"] = "fp32"
     """Of products of matrices; bf16 needs a processor with bf16 instructions."""
     seed: int = 0
@@ -191,27 +193,29 @@ class TrainLanguageModel:
         with refusing():
             check_corpus(self.data)
             check_seed(self.seed)
+            stages = ("naming_steps", "counting_steps", "text_steps", "mixed_steps")
             least = 1 if self.warm_start is None else 0
-            stages = dict.fromkeys(("naming_steps", "text_steps", "mixed_steps"), least)
-            check_least(self, stages | {"adapter_steps": 1})
+            check_least(self, dict.fromkeys((*stages, "adapter_steps"), least))
             check_folder(self.out)
         say(str(self))
         from mien.llm.train import TrainLlmConfig, train_llm
 
         usual = TrainLlmConfig()
-        config = TrainLlmConfig(
-            corpus=self.data,
-            out=self.out,
-            tokenizer=self.tokenizer,
-            base=self.base,
-            start=self.warm_start,
-            naming=replace(usual.naming, steps=self.naming_steps),
-            text=replace(usual.text, steps=self.text_steps),
-            mixed=replace(usual.mixed, steps=self.mixed_steps),
-            adapter=replace(usual.adapter, steps=self.adapter_steps),
-            precision=self.precision,
-            seed=self.seed,
-        )
+        with refusing():
+            config = TrainLlmConfig(
+                corpus=self.data,
+                out=self.out,
+                tokenizer=self.tokenizer,
+                base=self.base,
+                start=self.warm_start,
+                naming=replace(usual.naming, steps=self.naming_steps),
+                counting=replace(usual.counting, steps=self.counting_steps),
+                text=replace(usual.text, steps=self.text_steps),
+                mixed=replace(usual.mixed, steps=self.mixed_steps),
+                adapter=replace(usual.adapter, steps=self.adapter_steps),
+                precision=self.precision,
+                seed=self.seed,
+            )
         train_llm(config, _report, lambda piece: say(f"encoded {piece}"), _command())
         say(f"wrote {self.out}")
 

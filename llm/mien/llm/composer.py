@@ -122,6 +122,7 @@ class Planner:
                 logits = self.decoder.logits(hidden[0], ids)
                 if grammar.opens_line:
                     logits = self._with_names(logits, ids, prompt, grammar.lines)
+                    logits = self._without_uncalled(logits, ids, prompt, grammar, ticks is None)
                     missing = self._missing(prompt, grammar.lines)
                     logits = insist(logits, ids.tolist(), missing, grammar.close)
                 pick = chooser.choose(
@@ -196,6 +197,25 @@ class Planner:
         moved = moves[entries.clamp(0, len(moves) - 1)] * is_entry
         weight = self.sampling.naming * (_LATER_NAMES if lines else 1.0)
         return logits + weight * moved
+
+    def _without_uncalled(
+        self, logits: Tensor, ids: Tensor, prompt: Prompt, grammar: PlanGrammar, may_end: bool
+    ) -> Tensor:
+        """Where one thing alone is asked for, go on with nothing else.
+
+        What speaks for that speaks for the end, or, where a length is asked for, for doing it
+        again. Plans of a small model go on by themselves: a frown gets a smile behind it, a turn
+        to the left one to the right.
+        """
+        if prompt.uncalled is None or not grammar.lines:
+            return logits
+        uncalled = self.vocabulary.entry_start + prompt.uncalled.nonzero()[:, 0]
+        planned = torch.tensor([self.vocabulary.entry(line.entry) for line in grammar.lines])
+        goes = torch.isin(ids, uncalled) & ~torch.isin(ids, planned)
+        ends = ids == grammar.close
+        if may_end:
+            logits = logits.masked_fill(ends, float(logits[goes | ends].logsumexp(dim=0)))
+        return logits.masked_fill(goes, -torch.inf) if ends.any() else logits
 
     def _with_slack(self, token: int, wanted: int) -> int:
         """A little longer than the duration that comes first, so that no action lacks room.

@@ -1,7 +1,8 @@
-"""Teaching the sentence reader to name the actions that a prompt asks for."""
+"""Teaching readers of sentences: to name the actions that a prompt asks for, and to count them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -14,18 +15,20 @@ from mien.llm.pools import TextPool
 from mien.llm.prefix import SentenceReader
 from mien.llm.vocabulary import Vocabulary
 
+COUNTS = 3  # one, two, more
 _SMOOTHING = 0.05
 
 
 @dataclass(frozen=True, eq=False)
 class NamingBatch:
-    """Prompts and the entries that answer them.
+    """Prompts and what answers them.
 
     Attributes:
         words: Word vectors, prompt after prompt.
         counts: Words of each prompt.
         static_gain: One a word: how much of its static half shows.
-        targets: For each prompt, a distribution over entries: equal parts of those asked for.
+        targets: For each prompt, a distribution over answers: equal parts of the entries asked
+            for, or their number.
     """
 
     words: Float[Tensor, "n f"]
@@ -40,7 +43,7 @@ class NamingBatch:
 
 
 class Naming(nn.Module):
-    """A sentence reader at its exercise.
+    """A sentence reader at either exercise.
 
     Args:
         reader: Learns.
@@ -82,6 +85,7 @@ class NamingMixture:
     texts: TextPool
     batch: int
     variation: Variation
+    task: ClassVar[str] = "naming"
 
     def draw(self, seed: int, step: int, worker: int = 0) -> tuple[str, NamingBatch]:
         """Draw a worker's batch of a step."""
@@ -94,12 +98,27 @@ class NamingMixture:
         shows = rng.random(len(indices)) >= self.variation.hide_static
         counts = torch.tensor([len(each) for each in words])
         gains = torch.from_numpy(shows.astype(np.float32)).repeat_interleave(counts)
-        return "naming", NamingBatch(torch.cat(words), counts, gains, self._targets(indices))
+        return self.task, NamingBatch(torch.cat(words), counts, gains, self._targets(indices))
 
     def _targets(self, indices: Sequence[int]) -> Float[Tensor, "b e"]:
         targets = torch.zeros(len(indices), len(self.vocabulary.entries))
         for row, index in enumerate(indices):
-            asked = {self.vocabulary.entry(line.entry) for line in self.texts.lines(index)}
-            at = [token - self.vocabulary.entry_start for token in asked]
+            asked = self._asked(index)
+            at = [self.vocabulary.entry(entry) - self.vocabulary.entry_start for entry in asked]
             targets[row, at] = 1 / max(1, len(at))
         return targets
+
+    def _asked(self, index: int) -> set[str]:
+        """The entries that a text asks for."""
+        return {line.entry for line in self.texts.lines(index)}
+
+
+@dataclass(frozen=True, eq=False)
+class CountingMixture(NamingMixture):
+    """The same prompts, and how many different things each asks for: one, two, or more."""
+
+    task: ClassVar[str] = "counting"
+
+    def _targets(self, indices: Sequence[int]) -> Float[Tensor, "b n"]:
+        numbers = torch.tensor([len(self._asked(index)) for index in indices])
+        return F.one_hot(numbers.clamp(1, COUNTS) - 1, COUNTS).float()

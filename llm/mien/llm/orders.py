@@ -13,6 +13,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from mien.data_synth.lexicon import Lexicon
+from mien.data_synth.performance import clash
 from mien.llm.plan import Line, shift_lines
 
 _SURE = 0.65  # the share of a part that its entry must answer to count as named
@@ -185,6 +187,8 @@ def unmet(orders: Sequence[Order], lines: Sequence[Line]) -> list[Order]:
 def put_in_row(lines: Sequence[Line], orders: Sequence[Order]) -> tuple[Line, ...]:
     """Move apart lines of a plan that the prompt wants one behind the other.
 
+    So does what it names in a row and a face cannot do at once ("eyes right, left").
+
     Args:
         lines: In order of their starts.
         orders: In the order of the prompt.
@@ -202,13 +206,21 @@ def put_in_row(lines: Sequence[Line], orders: Sequence[Order]) -> tuple[Line, ..
     for order, other in itertools.pairwise(orders):
         at = next((i for i, line in enumerate(moved) if order.is_met_by(line)), None)
         to = next((i for i, line in enumerate(moved) if other.is_met_by(line) and i != at), None)
-        if not other.follows or at is None or to is None or at > to:
+        if at is None or to is None or at > to:
+            continue
+        if not other.follows and not _cannot_meet(order.entry, other.entry):
             continue
         stop = min(moved[at].stop, max(moved[to].start, moved[at].start + _LEAST_TICKS))
         late = max(0, stop - moved[to].start)
         moved[at] = replace(moved[at], stop=stop)
         moved = [*moved[:to], *shift_lines(moved[to:], late)]
     return tuple(moved)
+
+
+def _cannot_meet(first: str, second: str) -> bool:
+    """Whether two entries need the same part of the face; one that is not known needs none."""
+    lexicon = Lexicon.default()
+    return first in lexicon and second in lexicon and clash(lexicon[first], lexicon[second])
 
 
 def insist(

@@ -1,5 +1,6 @@
 """The word prefix: one soft vector a word, in front of the sequence."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -9,6 +10,9 @@ from torch import Tensor, nn
 
 from mien.llm.orders import Order
 from mien.llm.times import Clause
+
+_ALONE = 0.5  # likelihood from which a prompt counts as one for one thing alone
+_ALSO = 0.1  # the share of such a prompt that a second entry must answer
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,6 +28,8 @@ class Prompt:
         clauses: Its parts with stated times, each as a prompt of its own; empty where it states
             no time.
         orders: Entries that it names in so many words; none where fewer than two.
+        uncalled: Where it asks for one thing alone, the entries that are not that thing, so that a
+            plan does not go on with them; None where it asks for several, or nothing tells.
     """
 
     words: Float[Tensor, "w d"]
@@ -31,6 +37,7 @@ class Prompt:
     barred: tuple[Bool[Tensor, " e"], ...] = ()
     clauses: tuple[tuple[Clause, "Prompt"], ...] = ()
     orders: tuple[Order, ...] = ()
+    uncalled: Bool[Tensor, " e"] | None = None
 
     def bars(self, line: int) -> Bool[Tensor, " e"] | None:
         """Entries that an action must not be, by its number."""
@@ -73,14 +80,14 @@ class WordProjection(nn.Module):
 class SentenceReader(nn.Module):
     """Read all words of a sentence into one vector, by attention with a query a head.
 
-    It learns by itself, to name the actions that a prompt asks for (`mien.llm.naming`), from many
-    more prompts than the language model could read in that time.
+    It learns by itself (`mien.llm.naming`), from many more prompts than the language model could
+    read in that time: to name the actions that a prompt asks for, or to tell how many there are.
 
     Args:
         word_width: Width of a word vector, both halves.
         hidden: Width inside.
         width: Width of the result.
-        num_entries: Entries of the lexicon.
+        num_entries: What it tells apart: entries of the lexicon, or numbers.
         heads: Queries.
         dropout: Share of the pooled values that training hides.
     """
@@ -133,6 +140,8 @@ class WordPrefix(WordProjection):
             carries too; 0 for none.
         sentence_gain: Size of that vector beside the last word's; with 0 the reader only gives
             names.
+        counts: Numbers of actions that a smaller reader tells apart, the last one standing for
+            all above; 0 for none.
     """
 
     def __init__(
@@ -142,12 +151,15 @@ class WordPrefix(WordProjection):
         width: int,
         num_entries: int = 0,
         sentence_gain: float = 0.2,
+        counts: int = 0,
     ) -> None:
         super().__init__(word_width, hidden, width)
         self.sentence_gain = sentence_gain
         self.sentence = (
             SentenceReader(word_width, hidden, width, num_entries) if num_entries else None
         )
+        small = max(1, hidden // 4), max(1, width // 4)
+        self.counter = SentenceReader(word_width, *small, counts) if counts else None
 
     def forward(
         self,
@@ -177,7 +189,18 @@ class WordPrefix(WordProjection):
         counts = torch.tensor([len(words)], device=words.device)
         sentence = self.sentence(words, counts)
         names = self.sentence.scores(sentence)[0].log_softmax(dim=-1)
-        return Prompt(self._with_sentences(out, sentence, counts), names)
+        return Prompt(
+            self._with_sentences(out, sentence, counts),
+            names,
+            uncalled=names < math.log(_ALSO) if self._asks_for_one(words, counts) else None,
+        )
+
+    def _asks_for_one(self, words: Float[Tensor, "w f"], counts: Int[Tensor, " 1"]) -> bool:
+        """Whether a prompt rather asks for one thing alone than for several."""
+        if self.counter is None:
+            return False
+        numbers = self.counter.scores(self.counter(words, counts))[0].softmax(dim=-1)
+        return bool(numbers[0] > _ALONE)
 
     def name(self, texts: Sequence[Float[Tensor, "w f"]]) -> Float[Tensor, "t e"]:
         """The logarithm of the share of each text that each entry answers, by its word vectors."""

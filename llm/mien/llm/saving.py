@@ -47,7 +47,7 @@ def write_card(
 ) -> None:
     """Write what the model is and what made it."""
     first, last = model.prefix.project[0], model.prefix.project[2]
-    sentence = model.prefix.sentence
+    sentence, counter = model.prefix.sentence, model.prefix.counter
     card = {
         "format_version": FORMAT_VERSION,
         "base": config["base"],
@@ -57,6 +57,7 @@ def write_card(
             "width": last.out_features,
             "num_entries": 0 if sentence is None else len(sentence.entries),
             "sentence_gain": model.prefix.sentence_gain,
+            "counts": 0 if counter is None else len(counter.entries),
         },
         "config": json.loads(json.dumps(config, default=str)),
         **made,

@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import load_file, save_file
@@ -15,7 +16,7 @@ from mien.data_synth.lexicon import Lexicon
 from mien.llm.adapters import attach_adapter, save_adapter
 from mien.llm.base import append_rows, built_in_base, load_base
 from mien.llm.mixture import Mixture, Variation
-from mien.llm.naming import Naming, NamingMixture
+from mien.llm.naming import COUNTS, CountingMixture, Naming, NamingMixture
 from mien.llm.network import PrefixedModel
 from mien.llm.pools import ClipPool, TextPool
 from mien.llm.prefix import WordPrefix
@@ -83,9 +84,10 @@ class TrainLlmConfig:
         naming: Steps of the sentence reader, before all else.
         naming_batch: Prompts a step of the sentence reader, shared by the workers.
         naming_variation: How the prompts of the sentence reader are varied.
+        counting: Steps of the reader of how many things a prompt asks for, on as many prompts.
         text: Steps on texts alone (built-in base only).
         mixed: Steps on texts and motion (built-in base only).
-        adapter: Steps of each adapter.
+        adapter: Steps of each adapter; with 0 those of `start` stay, whose base must stay too.
         rank: Of the adapters.
         variation: How samples are varied.
         text_batch: Texts a step, shared by the workers.
@@ -111,6 +113,9 @@ class TrainLlmConfig:
     naming_variation: Variation = field(
         default_factory=lambda: Variation(word_noise=0.5, hide_static=0.5, drop_word=0.0)
     )
+    counting: Schedule = field(
+        default_factory=lambda: Schedule(3000, 2e-3, final=0.02, weight_decay=0.1)
+    )
     text: Schedule = field(default_factory=lambda: Schedule(2200, 4e-3, rule="muon"))
     mixed: Schedule = field(default_factory=lambda: Schedule(3000, 3e-3, rule="muon", final=0.02))
     adapter: Schedule = field(default_factory=lambda: Schedule(1000, 5e-4, warmup=30, final=0.02))
@@ -128,6 +133,13 @@ class TrainLlmConfig:
                 raise ValueError(f"`{name}` must be at least 1, got {getattr(self, name)}.")
         if self.start is not None and self.base is not None:
             raise ValueError("`start` goes on from a built-in base; it cannot go with `base`.")
+        if not self.adapter.steps and (
+            self.start is None or self.text.steps or self.mixed.steps or self.naming.steps
+        ):
+            raise ValueError(
+                "Adapters can stay (`adapter` of 0 steps) only where all goes on from `start` and "
+                "the base and its reader of sentences stay too (0 steps of theirs)."
+            )
 
 
 @dataclass(frozen=True, eq=False)
@@ -158,7 +170,7 @@ class Trainer:
         model = new_model(self.vocabulary, self.word_width, self.config.seed, foreign)
         if self.config.start is not None:
             begin_from(model, self.vocabulary, self.config.start)
-        losses = {"naming": self.teach_naming(model)}
+        losses = {"naming": self.teach_naming(model), "counting": self.teach_counting(model)}
         if foreign is None:
             losses |= self.pretrain(model)
             once(lambda: save_pretrained(model, self.vocabulary, self.codec, out))
@@ -183,6 +195,17 @@ class Trainer:
             begin_entries(model, reader.entries, vocabulary)
         return losses
 
+    def teach_counting(self, model: PrefixedModel) -> list[float]:
+        """Teach the reader that counts, which stays as it is from then on."""
+        counter, config = model.prefix.counter, self.config
+        if counter is None:
+            raise ValueError("Training needs a prefix that counts.")
+        batch = share(config.naming_batch)
+        mixture = CountingMixture(self.vocabulary, self.texts, batch, config.naming_variation)
+        losses = self._run("counting", Naming(counter), mixture, config.counting)
+        counter.requires_grad_(False)
+        return losses
+
     def pretrain(self, model: PrefixedModel) -> dict[str, list[float]]:
         """Teach the built-in base: texts first, which are cheap, then all tasks together."""
         losses = {"text": self.run("text", model, TEXT_SHARES, self.config.text)}
@@ -202,6 +225,10 @@ class Trainer:
 
     def adapt(self, model: PrefixedModel, direction: Direction, folder: Path) -> list[float]:
         """Teach one direction by an adapter, in place, and save it in `folder/direction`."""
+        start = self.config.start
+        if start is not None and not self.config.adapter.steps:
+            once(lambda: _copy_folder(start / direction, folder / direction))
+            return []
         is_foreign = self.config.base is not None
         rows = (self.vocabulary.num_text, self.vocabulary.size) if is_foreign else None
         learns_prefix = is_foreign and direction == "text_to_motion"
@@ -264,7 +291,7 @@ def new_model(
     width = network.get_input_embeddings().weight.shape[1]
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        prefix = WordPrefix(word_width, 512, width, len(vocabulary.entries))
+        prefix = WordPrefix(word_width, 512, width, len(vocabulary.entries), counts=COUNTS)
     return PrefixedModel(network, prefix, vocabulary.control("word"))
 
 
@@ -310,11 +337,13 @@ def train_llm(
     clips = ClipPool(TextPool(told), read_codes(clip_pieces, work))
     trainer = Trainer(config, vocabulary, codec, texts, clips, report=report)
     losses = trainer.train_all()
-    made = {
+    made: dict[str, Any] = {
         "command": command,
         "corpus_hash": corpus.hash,
-        "last_losses": {k: _tail(v) for k, v in losses.items()},
+        "last_losses": {k: _tail(v) for k, v in losses.items() if v},
     }
+    if config.start is not None:
+        made["before"] = json.loads((config.start / "card.json").read_text())
     card_model = new_model(vocabulary, trainer.word_width, config.seed, config.base)
     once(lambda: write_card(config.out, card_model, asdict(config), made))
     return config.out
@@ -356,6 +385,10 @@ def _codec(config: TrainLlmConfig) -> tuple[TextCodec, int]:
     model, tokenizer = load_base(config.base)
     codec = TextCodec(tokenizer)
     return codec, max(codec.size, model.get_input_embeddings().weight.shape[0])
+
+
+def _copy_folder(source: Path, folder: Path) -> None:
+    shutil.copytree(source, folder, dirs_exist_ok=True)
 
 
 def _finish_stage(model: Learner, losses: list[float], folder: Path) -> None:

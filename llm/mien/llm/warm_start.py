@@ -49,10 +49,10 @@ def begin_from(model: PrefixedModel, vocabulary: Vocabulary, folder: Path) -> No
             reader.entries, vocabulary.entries, prefix[entries], before.entries
         )
     missing = model.prefix.load_state_dict(prefix, strict=False).missing_keys
-    if any(name.startswith("sentence.") for name in prefix) or reader is None:
-        lacking = missing
-    else:  # an earlier model without a reader of sentences
-        lacking = [name for name in missing if not name.startswith("sentence.")]
+    has = {name.partition(".")[0] for name in prefix}
+    lacking = [  # an earlier model may be without a reader of sentences, or one that counts
+        name for name in missing if name.partition(".")[0] not in {"sentence", "counter"} - has
+    ]
     if lacking:
         raise ValueError(f"{folder}: wanted a whole prefix, it lacks {lacking[0]!r}.")
 

@@ -71,8 +71,8 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def config_of(root: Path, kind: Kind) -> TwinConfig:
     training = TrainLlmConfig(
         corpus=root / "corpus", texts=1, drills=2, free_prompts=2, text_size=300, naming=QUICK,
-        naming_batch=2, text=QUICK, mixed=QUICK, adapter=QUICK, rank=2, text_batch=2,
-        clip_batch=2,
+        naming_batch=2, counting=QUICK, text=QUICK, mixed=QUICK, adapter=QUICK, rank=2,
+        text_batch=2, clip_batch=2,
     )  # fmt: skip
     return TwinConfig(kind, twin_training(training, root / "out", kind), root / "pieces")
 
@@ -224,7 +224,7 @@ def test_twins_of_other_tokens_or_clips_start_from_nothing(kind: Kind) -> None:
 def test_a_budget_shortens_every_stage_alike() -> None:
     usual = TrainLlmConfig()
     half = twin_training(usual, Path("x"), "pooled", 0.5)
-    for name in ("naming", "text", "mixed", "adapter"):
+    for name in ("naming", "counting", "text", "mixed", "adapter"):
         assert getattr(half, name).steps == round(getattr(usual, name).steps / 2)
     assert half.out == Path("x/pooled")
     with pytest.raises(ValueError, match="`budget`"):

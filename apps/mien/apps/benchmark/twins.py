@@ -222,6 +222,7 @@ def twin_training(
         training,
         out=out / kind,
         naming=shorter(training.naming),
+        counting=shorter(training.counting),
         text=shorter(training.text),
         mixed=shorter(training.mixed),
         adapter=shorter(training.adapter),

@@ -1,8 +1,9 @@
-"""Prompts that ask for several things, from text to plan to what performers make of it."""
+"""Prompts to develop on, from text to plan to what performers make of it."""
 
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from mien.apps.trials import Prompt, read_prompts
 from mien.data_synth.clip import FPS
@@ -14,7 +15,7 @@ from mien.llm.composer import Composer
 from mien.llm.drive import run_all
 from mien.llm.plan import format_lines
 
-FILE = Path(__file__).parents[1] / "prompts" / "several_things.toml"
+FOLDER = Path(__file__).parents[1] / "prompts"
 SEED = 77  # of the performance
 
 
@@ -24,10 +25,17 @@ def is_seen(prompt: Prompt, score: str, seconds: float) -> bool:
     return observe_all(prompt.see, acted, FPS, prompt.ordered)[0]
 
 
-def test_the_shipped_model_plans_most_of_what_is_asked_for() -> None:
+@pytest.mark.parametrize(
+    ("name", "count", "step", "least"),
+    [("several_things", 120, 1, 0.8), ("more_wording", 300, 3, 0.8)],
+)
+def test_the_shipped_model_plans_most_of_what_is_asked_for(
+    name: str, count: int, step: int, least: float
+) -> None:
     model = MotionLanguageModel.load()
-    prompts = read_prompts(FILE)
-    assert len(prompts) == 120 and sum(prompt.ordered for prompt in prompts) > 50
+    prompts = read_prompts(FOLDER / f"{name}.toml")
+    assert len(prompts) == count and sum(prompt.ordered for prompt in prompts) > 40
+    prompts = prompts[::step]
     decoder = model._decoders["text_to_motion"].fork()
     read = model.read_prompts([prompt.text for prompt in prompts])
     composers = [Composer(decoder, model.vocabulary, x, None, i) for i, x in enumerate(read)]
@@ -36,4 +44,4 @@ def test_the_shipped_model_plans_most_of_what_is_asked_for() -> None:
         is_seen(prompt, format_lines(composer.lines), composer.num_frames / FPS)
         for prompt, composer in zip(prompts, composers, strict=True)
     ]
-    assert np.mean(seen) > 0.75
+    assert np.mean(seen) > least
