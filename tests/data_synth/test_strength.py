@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from mien.data_synth.lexicon import Lexicon
+from mien.data_synth.lexicon import Lexicon, Side
 from mien.data_synth.performance import Action, Performance, shaped_action
 from mien.data_synth.performer import perform
 from mien.data_synth.strength import strengths
@@ -15,11 +15,10 @@ STRENGTHS = (0.2, 0.55, 0.9)
 
 
 def act(
-    entry: str, intensity: float, start_s: float = 0.6, end_s: float = 2.6, side: str = "both"
+    entry: str, intensity: float, start_s: float = 0.6, end_s: float = 2.6, side: Side = "both"
 ) -> Action:
     found = Lexicon.default()[entry]
-    (known,) = (x for x in found.sides if x == side)
-    return shaped_action(found, known, intensity, start_s, end_s, is_held=False)
+    return shaped_action(found, side, intensity, start_s, end_s, is_held=False)
 
 
 def measured(*actions: Action, shift: float = 0.0, performers: int = 12) -> np.ndarray:

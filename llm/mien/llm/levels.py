@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import cast
 
 from jaxtyping import Float
 from numpy import ndarray
@@ -31,6 +32,5 @@ def measured(lines: Sequence[Line], curves: Float[ndarray, "t 61"]) -> tuple[Lin
 
 def _action(line: Line) -> Action:
     entry = Lexicon.default()[line.entry]
-    side: Side = next((side for side in entry.sides if side == line.side), entry.sides[0])
     start, stop = line.start * TICK_S, line.stop * TICK_S
-    return shaped_action(entry, side, _MIDDLING, start, stop, is_held=False)
+    return shaped_action(entry, cast(Side, line.side), _MIDDLING, start, stop, is_held=False)
