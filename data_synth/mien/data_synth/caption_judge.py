@@ -14,9 +14,11 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
+from mien.data_synth.evidence import HEAD_SCALE
 from mien.data_synth.lexicon import TRACKS, Entry, Lexicon, Units
 from mien.data_synth.performance import Action, Performance
 from mien.data_synth.score import INTENSITIES, intensity_word
+from mien.data_synth.strength import has_degrees
 from mien.data_synth.wording import Wording
 
 _LONGEST = 9  # words in a phrase that is looked for
@@ -33,7 +35,6 @@ _TOO_PLAIN = frozenset(
     + ["do", "get", "show", "make", "as", "if", "like", "one", "side", "time", "eye", "mouth"]
     + ["head", "bit", "low", "smal", "moment", "then", "and", "down", "much", "too much"]
 )
-_HEAD_SCALE = 0.4
 
 
 @dataclass(frozen=True)
@@ -115,10 +116,9 @@ def _intensity_mark(
 ) -> float | None:
     marks = []
     for action in performance.actions:
-        low, high = lexicon[action.entry].intensity
         likeness, mention = _find(action, mentions, lexicon)
-        if high - low < 0.4:
-            continue  # a blink has no degrees
+        if not has_degrees(lexicon[action.entry]):
+            continue
         if mention is None or likeness < 0.3:
             marks.append(1.0)
             continue
@@ -173,7 +173,7 @@ def _vector(entry: Entry) -> Float[ndarray, " c"]:
 
 def _weights(units: Units) -> Iterator[tuple[int, float]]:
     for track, weight in units.items():
-        yield TRACKS.index(track), weight / (_HEAD_SCALE if track.startswith("head") else 1.0)
+        yield TRACKS.index(track), weight / (HEAD_SCALE if track.startswith("head") else 1.0)
 
 
 def _is_emotion(mention: Mention, lexicon: Lexicon) -> bool:

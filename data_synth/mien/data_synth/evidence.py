@@ -18,7 +18,7 @@ from mien.data_synth.performer import TRACK
 NEED = 0.35  # of a unit's full strength counts as seen: a slight performance shows nearly half
 _NEED_CLOSED = 0.6  # of a lid: a blink that only narrows the eye is no wink
 _MAIN = 0.45  # units of at least this share of the strongest one must be seen
-_HEAD_SCALE = 0.4  # radians that weigh as much as a unit at full strength
+HEAD_SCALE = 0.4  # radians that weigh as much as a unit at full strength
 _BLINK_S = 0.32  # a spontaneous blink keeps the lids shut for less than this
 _SMOOTH_S = 0.12
 _LEAST, _LEAST_HEAD = 0.13, 0.06  # of a unit, and radians: less is lost in saccades and sway
@@ -91,7 +91,7 @@ def _mirror_name(track: str) -> str:
 
 
 def _weight(track: str, value: float) -> float:
-    return abs(value) / (_HEAD_SCALE if track.startswith("head") else 1.0)
+    return abs(value) / (HEAD_SCALE if track.startswith("head") else 1.0)
 
 
 def _main(units: Units) -> dict[str, float]:

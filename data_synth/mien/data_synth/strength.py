@@ -12,20 +12,19 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
-from mien.data_synth.evidence import baseline, tracks_from_curves
+from mien.data_synth.evidence import HEAD_SCALE, baseline, tracks_from_curves
 from mien.data_synth.lexicon import TRACKS, Entry, Kind, Lexicon
 from mien.data_synth.performance import Action
 from mien.data_synth.performer import TRACK, action_tracks
 from mien.data_synth.style import Style
 
-DEGREES = 0.4  # range of intensity below which an entry has no degrees, as a blink
+_DEGREES = 0.4  # range of intensity from which an entry has degrees
 _HEIGHT = 0.9  # quantile over an action's time: a single frame is no strength
 _SHARED = 0.3  # a track of which another action moves more than this share tells nothing
 _ENOUGH = 0.25  # of an action's own movement must be left to tell by
 _SLACK_S = 0.4  # by which times may be off
 _LEAST_S, _LEAST_HEIGHT = 0.6, 0.05
 _HEAD = [TRACK[f"head{axis}"] for axis in ("Yaw", "Pitch", "Roll")]
-_HEAD_SCALE = 0.4  # radians that weigh as much as a unit at full strength
 # Part of a height is the performer's own gain: intensity = slope * seen + offset, on average.
 _LINES: dict[Kind, tuple[float, float]] = {
     "emotion": (0.80, 0.08),
@@ -34,6 +33,12 @@ _LINES: dict[Kind, tuple[float, float]] = {
     "gaze": (0.72, 0.12),
     "head": (0.59, 0.23),
 }
+
+
+def has_degrees(entry: Entry) -> bool:
+    """Whether an entry can be done more or less strongly, as a blink cannot."""
+    low, high = entry.intensity
+    return high - low >= _DEGREES
 
 
 def strengths(
@@ -72,8 +77,7 @@ def _strength(
     lexicon: Lexicon,
 ) -> float | None:
     entry = lexicon[action.entry]
-    low, high = entry.intensity
-    if high - low < DEGREES:
+    if not has_degrees(entry):
         return None
     weights = _weights(entry.on_side(action.side))
     start, stop = (action.start_s - _SLACK_S) * fps, (action.end_s + _SLACK_S) * fps
@@ -110,14 +114,14 @@ def _weights(entry: Entry) -> Float[ndarray, " c"]:
         for track, value in units.items():
             if abs(value) > abs(weights[TRACK[track]]):
                 weights[TRACK[track]] = value
-    weights[_HEAD] /= _HEAD_SCALE
+    weights[_HEAD] /= HEAD_SCALE
     return weights
 
 
 def _level(tracks: Float[ndarray, "c t"]) -> Float[ndarray, "c t"]:
     """Head rotation on the scale of the units."""
     tracks = tracks.copy()
-    tracks[_HEAD] /= _HEAD_SCALE
+    tracks[_HEAD] /= HEAD_SCALE
     return tracks
 
 

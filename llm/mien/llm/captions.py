@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from mien.data_synth.grammar import FACE, fill, inflect
 from mien.data_synth.lexicon import Entry, Lexicon
+from mien.data_synth.strength import has_degrees
 from mien.llm.plan import Line
 
 QUIET = "The face stays neutral."
@@ -61,8 +62,7 @@ def _join(lines: Sequence[Line], index: int, rng: random.Random) -> str:
 
 def _phrase(entry: Entry, line: Line, rng: random.Random) -> str:
     """A verb phrase whose first word is a plain verb."""
-    has_degrees = entry.intensity[1] - entry.intensity[0] >= 0.4
-    level = line.level if has_degrees else "mid"
+    level = line.level if has_degrees(entry) else "mid"
     if entry.kind == "emotion":
         look = rng.choice(entry.phrases.looks.train[:_KNOWN])
         return f"look {rng.choice(_BEFORE[level])} {fill(look, FACE)}".replace("  ", " ")

@@ -17,10 +17,10 @@ from mien.data_synth.lexicon import Entry, Lexicon
 from mien.data_synth.performance import Action, Performance
 from mien.data_synth.performer import TRACK
 from mien.data_synth.score import intensity_word
+from mien.data_synth.strength import has_degrees
 
 _SEEN = 0.5  # score from which the judge counts a thing as seen
 _PEAK = 0.95  # quantile over time: a single frame is no strength
-_DEGREES = 0.4  # range of intensity below which an entry has no degrees, as a blink
 
 
 @dataclass(frozen=True)
@@ -82,9 +82,8 @@ def _on_its_side(curves: ndarray, action: Action, lexicon: Lexicon) -> float:
 def _as_strong(made: ndarray, true: ndarray, action: Action, lexicon: Lexicon) -> float | None:
     """Whether an action's strength, told from its height beside the truth's, has the same word."""
     entry = lexicon[action.entry]
-    low, high = entry.intensity
     whole = _height(entry.on_side(action.side), true)
-    if high - low < _DEGREES or whole <= 0:
+    if not has_degrees(entry) or whole <= 0:
         return None
     share = _height(entry.on_side(action.side), made) / whole
     return float(intensity_word(action.intensity * share) == intensity_word(action.intensity))
