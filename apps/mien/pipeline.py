@@ -188,8 +188,9 @@ def caption(clip: Motion | Path | str, *, device: Device = "cpu") -> Caption:
     """
     check_device(device)
     motion = clip if isinstance(clip, Motion) else read_clip(Path(clip))
-    curves = curves_from_motion(motion.resample(TOKEN_FPS)).numpy()
-    indices = tokenize(motion, device=device)
+    steady = motion.resample(TOKEN_FPS)
+    curves = curves_from_motion(steady).numpy()
+    indices = tokenize(steady, device=device)
     with one_thread():
         found = language_model(device).describe(indices, curves)
     events = (

@@ -11,11 +11,9 @@ from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
-from jaxtyping import Float
-from numpy import ndarray
 
-from mien.data_synth.evidence import HEAD_SCALE
-from mien.data_synth.lexicon import TRACKS, Entry, Lexicon, Units
+from mien.data_synth.evidence import movement
+from mien.data_synth.lexicon import Entry, Lexicon
 from mien.data_synth.performance import Action, Performance
 from mien.data_synth.score import INTENSITIES, intensity_word
 from mien.data_synth.strength import has_degrees
@@ -156,24 +154,9 @@ def likeness(first: str, second: str, lexicon: Lexicon) -> float:
     """How alike two entries look, 0 to 1; 0 below a half."""
     if first == second:
         return 1.0
-    a, b = _vector(lexicon[first]), _vector(lexicon[second])
+    a, b = (movement(lexicon[entry]).ravel() for entry in (first, second))
     cosine = float(a @ b / max(1e-9, np.linalg.norm(a) * np.linalg.norm(b)))
     return cosine if cosine > _ALIKE else 0.0
-
-
-def _vector(entry: Entry) -> Float[ndarray, " c"]:
-    vector = np.zeros(3 * len(TRACKS))  # what is held, what is repeated, what is passed through
-    for part, units in enumerate((entry.units, entry.wave, *(u for _, u in entry.steps))):
-        offset = min(part, 2) * len(TRACKS)
-        for i, weight in _weights(units):
-            if abs(weight) > abs(vector[offset + i]):
-                vector[offset + i] = weight
-    return vector
-
-
-def _weights(units: Units) -> Iterator[tuple[int, float]]:
-    for track, weight in units.items():
-        yield TRACKS.index(track), weight / (HEAD_SCALE if track.startswith("head") else 1.0)
 
 
 def _is_emotion(mention: Mention, lexicon: Lexicon) -> bool:

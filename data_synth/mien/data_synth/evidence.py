@@ -47,6 +47,18 @@ def tracks_from_curves(curves: Float[ndarray, "t 61"]) -> Float[ndarray, "c t"]:
     return tracks
 
 
+def movement(entry: Entry) -> Float[ndarray, "3 c"]:
+    """How far tracks go, held, repeated and passed through; the head's on the scale of units."""
+    found = np.zeros((3, len(TRACKS)))  # of several places passed through the farthest
+    for part, units in enumerate((entry.units, entry.wave, *(u for _, u in entry.steps))):
+        row = found[min(part, 2)]
+        for track, value in units.items():
+            value /= HEAD_SCALE if track.startswith("head") else 1.0
+            if abs(value) > abs(row[TRACK[track]]):
+                row[TRACK[track]] = value
+    return found
+
+
 def evidence(entry: Entry, tracks: Float[ndarray, "c t"], fps: float) -> Float[ndarray, " t"]:
     """How much of an entry is seen at each frame, 0 to 1.
 

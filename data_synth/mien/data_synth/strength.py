@@ -4,7 +4,7 @@ What is done, on which side and when is given; how far each action goes is measu
 action by a performer of middling gains.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
 
@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
-from mien.data_synth.evidence import HEAD_SCALE, baseline, tracks_from_curves
+from mien.data_synth.evidence import HEAD_SCALE, baseline, movement, tracks_from_curves
 from mien.data_synth.lexicon import TRACKS, Entry, Kind, Lexicon
 from mien.data_synth.performance import Action
 from mien.data_synth.performer import TRACK, action_tracks
@@ -23,6 +23,7 @@ _HEIGHT = 0.9  # quantile over an action's time: a single frame is no strength
 _SHARED = 0.3  # a track of which another action moves more than this share tells nothing
 _ENOUGH = 0.25  # of an action's own movement must be left to tell by
 _SLACK_S = 0.4  # by which times may be off
+_TOGETHER_S = 0.2  # from which two actions disturb each other
 _LEAST_S, _LEAST_HEIGHT = 0.6, 0.05
 _HEAD = [TRACK[f"head{axis}"] for axis in ("Yaw", "Pitch", "Roll")]
 # Part of a height is the performer's own gain: intensity = slope * seen + offset, on average.
@@ -63,26 +64,32 @@ def strengths(
     for track, row in zip(TRACKS, tracks, strict=True):
         row -= baseline(track, row, fps)
     tracks = _level(tracks)
+    weights = [_weights(lexicon[action.entry].on_side(action.side)) for action in actions]
     return tuple(
-        _strength(action, list(_others(action, actions, lexicon)), tracks, fps, lexicon)
-        for action in actions
+        _strength(
+            action,
+            own,
+            [w for other, w in zip(actions, weights, strict=True) if _meet(action, other)],
+            tracks,
+            fps,
+            lexicon[action.entry],
+        )
+        for action, own in zip(actions, weights, strict=True)
     )
 
 
 def _strength(
     action: Action,
+    weights: Float[ndarray, " c"],
     others: Sequence[Float[ndarray, " c"]],
     tracks: Float[ndarray, "c t"],
     fps: float,
-    lexicon: Lexicon,
+    entry: Entry,
 ) -> float | None:
-    entry = lexicon[action.entry]
-    if not has_degrees(entry):
-        return None
-    weights = _weights(entry.on_side(action.side))
+    """Of one action by its own weights, beside those of what moves at the same time."""
     start, stop = (action.start_s - _SLACK_S) * fps, (action.end_s + _SLACK_S) * fps
     shown = tracks[:, max(0, round(start)) : max(round(stop), 1)]
-    if not weights.any() or not shown.shape[1]:
+    if not has_degrees(entry) or not weights.any() or not shown.shape[1]:
         return None
     own = weights * np.all([np.abs(o) <= _SHARED * np.abs(weights) for o in others], axis=0)
     if own @ own > _ENOUGH * (weights @ weights):
@@ -96,26 +103,16 @@ def _strength(
     return float(np.clip(slope * seen + offset, 0, 1))
 
 
-def _others(
-    action: Action, actions: Sequence[Action], lexicon: Lexicon
-) -> Iterator[Float[ndarray, " c"]]:
-    """What moves while an action lasts and is none of it."""
-    for other in actions:
-        if other is not action and min(other.end_s, action.end_s) > 0.2 + max(
-            other.start_s, action.start_s
-        ):
-            yield _weights(lexicon[other.entry].on_side(other.side))
+def _meet(one: Action, other: Action) -> bool:
+    """Whether two different actions last for a while together."""
+    begun, ended = max(one.start_s, other.start_s), min(one.end_s, other.end_s)
+    return one is not other and ended > _TOGETHER_S + begun
 
 
 def _weights(entry: Entry) -> Float[ndarray, " c"]:
-    """How far each track goes, at most, held, repeated or passed through."""
-    weights = np.zeros(len(TRACKS))
-    for units in (entry.units, entry.wave, *(units for _, units in entry.steps)):
-        for track, value in units.items():
-            if abs(value) > abs(weights[TRACK[track]]):
-                weights[TRACK[track]] = value
-    weights[_HEAD] /= HEAD_SCALE
-    return weights
+    """How far each track goes, at most."""
+    parts = movement(entry)
+    return np.asarray(np.take_along_axis(parts, np.abs(parts).argmax(0)[None], axis=0)[0])
 
 
 def _level(tracks: Float[ndarray, "c t"]) -> Float[ndarray, "c t"]:

@@ -159,7 +159,11 @@ class Planner:
         barred = prompt.bars(line)
         if barred is None:
             return ids
-        return ids[~torch.isin(ids, self.vocabulary.entry_start + barred.nonzero()[:, 0])]
+        return ids[~self._are_of(ids, barred)]
+
+    def _are_of(self, ids: Tensor, entries: Tensor) -> Tensor:
+        """Which ids are those of entries, given as a mask over the lexicon."""
+        return torch.isin(ids, self.vocabulary.entry_start + entries.nonzero()[:, 0])
 
     def _missing(self, prompt: Prompt, lines: Sequence[Line]) -> list[int]:
         """Ids of the entries that the prompt names and the plan lacks, in their order."""
@@ -209,13 +213,12 @@ class Planner:
         """
         if prompt.uncalled is None or not grammar.lines:
             return logits
-        uncalled = self.vocabulary.entry_start + prompt.uncalled.nonzero()[:, 0]
         planned = torch.tensor([self.vocabulary.entry(line.entry) for line in grammar.lines])
-        goes = torch.isin(ids, uncalled) & ~torch.isin(ids, planned)
-        ends = ids == grammar.close
+        goes = self._are_of(ids, prompt.uncalled) & ~torch.isin(ids, planned)
         if may_end:
+            ends = ids == grammar.close
             logits = logits.masked_fill(ends, float(logits[goes | ends].logsumexp(dim=0)))
-        return logits.masked_fill(goes, -torch.inf) if ends.any() else logits
+        return logits.masked_fill(goes, -torch.inf)
 
     def _with_slack(self, token: int, wanted: int) -> int:
         """A little longer than the duration that comes first, so that no action lacks room.

@@ -19,7 +19,7 @@ from mien.llm.mixture import Mixture, Variation
 from mien.llm.naming import COUNTS, CountingMixture, Naming, NamingMixture
 from mien.llm.network import PrefixedModel
 from mien.llm.pools import ClipPool, TextPool
-from mien.llm.prefix import WordPrefix
+from mien.llm.prefix import SentenceReader, WordPrefix
 from mien.llm.prepare import (
     CorpusPieces,
     DrillPieces,
@@ -186,24 +186,25 @@ class Trainer:
         reader, config, vocabulary = model.prefix.sentence, self.config, self.vocabulary
         if reader is None:
             raise ValueError("Training needs a prefix that reads sentences.")
-        task = Naming(reader)
-        batch = share(config.naming_batch)
-        mixture = NamingMixture(vocabulary, self.texts, batch, config.naming_variation)
-        losses = self._run("naming", task, mixture, config.naming)
-        reader.requires_grad_(False)
+        losses = self._teach(reader, NamingMixture, config.naming)
         if config.start is None:
             begin_entries(model, reader.entries, vocabulary)
         return losses
 
     def teach_counting(self, model: PrefixedModel) -> list[float]:
         """Teach the reader that counts, which stays as it is from then on."""
-        counter, config = model.prefix.counter, self.config
-        if counter is None:
+        if model.prefix.counter is None:
             raise ValueError("Training needs a prefix that counts.")
+        return self._teach(model.prefix.counter, CountingMixture, self.config.counting)
+
+    def _teach(
+        self, reader: SentenceReader, exercise: type[NamingMixture], schedule: Schedule
+    ) -> list[float]:
+        config = self.config
         batch = share(config.naming_batch)
-        mixture = CountingMixture(self.vocabulary, self.texts, batch, config.naming_variation)
-        losses = self._run("counting", Naming(counter), mixture, config.counting)
-        counter.requires_grad_(False)
+        mixture = exercise(self.vocabulary, self.texts, batch, config.naming_variation)
+        losses = self._run(exercise.task, Naming(reader), mixture, schedule)
+        reader.requires_grad_(False)
         return losses
 
     def pretrain(self, model: PrefixedModel) -> dict[str, list[float]]:
@@ -227,7 +228,8 @@ class Trainer:
         """Teach one direction by an adapter, in place, and save it in `folder/direction`."""
         start = self.config.start
         if start is not None and not self.config.adapter.steps:
-            once(lambda: _copy_folder(start / direction, folder / direction))
+            source, target = start / direction, folder / direction
+            once(lambda: shutil.copytree(source, target, dirs_exist_ok=True))
             return []
         is_foreign = self.config.base is not None
         rows = (self.vocabulary.num_text, self.vocabulary.size) if is_foreign else None
@@ -385,10 +387,6 @@ def _codec(config: TrainLlmConfig) -> tuple[TextCodec, int]:
     model, tokenizer = load_base(config.base)
     codec = TextCodec(tokenizer)
     return codec, max(codec.size, model.get_input_embeddings().weight.shape[0])
-
-
-def _copy_folder(source: Path, folder: Path) -> None:
-    shutil.copytree(source, folder, dirs_exist_ok=True)
 
 
 def _finish_stage(model: Learner, losses: list[float], folder: Path) -> None:

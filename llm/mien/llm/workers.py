@@ -15,7 +15,7 @@ def my_part() -> slice:
     return slice(state.process_index, None, state.num_processes)
 
 
-def once(write: Callable[[], None]) -> None:
+def once(write: Callable[[], object]) -> None:
     """Let the first of several workers write while the others wait."""
     state = _state()
     if state.is_main_process:
