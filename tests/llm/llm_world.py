@@ -76,7 +76,9 @@ def make_model(vocabulary: Vocabulary, seed: int = 3) -> PrefixedModel:
     return PrefixedModel(base, prefix, vocabulary.control("word"))
 
 
-def make_language_model(kind: type[QwenDecoder] = QwenDecoder) -> MotionLanguageModel:
+def make_language_model(
+    kind: type[QwenDecoder] = QwenDecoder, poses: np.ndarray | None = None
+) -> MotionLanguageModel:
     codec = make_codec()
     vocabulary = make_vocabulary(codec)
     network = make_model(vocabulary)
@@ -87,6 +89,7 @@ def make_language_model(kind: type[QwenDecoder] = QwenDecoder) -> MotionLanguage
         network.prefix,
         {"text_to_motion": decoder, "motion_to_text": decoder},
         FakeWords(),  # type: ignore[arg-type]
+        poses,
     )
 
 

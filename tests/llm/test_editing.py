@@ -121,8 +121,8 @@ def test_by_its_own_words_plan_and_seed_an_interval_comes_back_as_it_was(
     ((score, codes),) = model.generate_motion(["he winks"], 6.0, seed=3)
     decoder = model._decoders["text_to_motion"].fork()
     writer = FrameWriter(decoder, model.vocabulary, Sampling(), 3)
-    words, lines = model.read_prompts(["he winks"])[0].words, parse_lines(score)
-    steps = Infill(writer, words, lines, tuple(codes.tolist()), 33, 71).run()
+    (prompt,), lines = model.read_prompts(["he winks"]), parse_lines(score)
+    steps = Infill(writer, prompt, lines, tuple(codes.tolist()), 33, 71).run()
     found, _ = run_steps(decoder, steps, rows=2)
     assert found == codes[33:71].tolist()
 

@@ -1,13 +1,18 @@
 """What a prompt forbids."""
 
+import numpy as np
 import pytest
 import torch
 from tests.llm.llm_world import make_language_model
 
+from mien.arkit import CHANNEL_NAMES
 from mien.data_synth.free_wording import FreeWording
 from mien.data_synth.lexicon import Lexicon
 from mien.llm.plan import parse_lines
-from mien.llm.restraints import barred_entries, restraints
+from mien.llm.prepare import measure_poses
+from mien.llm.restraints import barred_codes, barred_entries, restraints
+from mien.llm.storage import read_poses, shipped_folder
+from mien.tokenizer import MotionTokenizer
 
 ENTRIES = tuple(Lexicon.default().entries)
 
@@ -78,6 +83,40 @@ def test_what_is_forbidden_behind_a_then_leaves_the_first_action() -> None:
     assert _barred("keep your head still, then smile", 0) == _barred("keep your head still", 1)
 
 
+@pytest.mark.parametrize(
+    ("text", "binds"),
+    [
+        ("eyes go right, then left, head does not move", "all"),
+        ("nod, then look left, head still", "later"),
+        ("only the eyes: left, then right", "all"),
+        ("wink with just the right eye, then poke your tongue out", "first"),
+        ("frown, and the mouth never opens", "all"),
+    ],
+)
+def test_a_restraint_binds_the_actions_that_it_is_said_of(text: str, binds: str) -> None:
+    (found,) = restraints(text)
+    assert found.binds == binds
+
+
+def _pose(**shown: float) -> np.ndarray:
+    return np.array([shown.get(name, 0.0) for name in CHANNEL_NAMES], np.float32)
+
+
+def test_codes_that_show_what_is_forbidden_all_the_while_are_barred() -> None:
+    poses = np.stack([_pose(), _pose(headYaw=-0.05), _pose(jawOpen=0.4), _pose(headPitch=0.3)])
+
+    def barred(text: str) -> list[int] | None:
+        mask = barred_codes(text, poses)
+        return None if mask is None else mask.nonzero()[:, 0].tolist()
+
+    assert barred("look left, keep your head still") == [1, 3]
+    assert barred("wide eyes, mouth shut") == [2]
+    assert barred("look down but hold the head high") == [3]
+    assert barred("a smile") is None
+    assert barred("a laugh, then keep the mouth shut") is None
+    assert barred_codes("mouth shut", poses[2:3]).tolist() == [False]  # type: ignore[union-attr]
+
+
 def test_where_everything_is_forbidden_nothing_is_barred() -> None:
     first, later = barred_entries("do not nod", ["nod", "slow-nod"])
     assert not first.any() and not later.any()
@@ -89,6 +128,31 @@ def test_free_wording_seldom_forbids_what_it_asks_for() -> None:
     wrong = [text for entry, text in forbidding if entry in _barred(text)]
     assert len(forbidding) > 120
     assert len(wrong) < 0.08 * len(forbidding), wrong
+
+
+def test_a_motion_keeps_to_what_is_allowed() -> None:
+    free = make_language_model()
+    poses = np.zeros((free.vocabulary.num_codes, len(CHANNEL_NAMES)), np.float32)
+    poses[::2, CHANNEL_NAMES.index("headYaw")] = 0.3
+    model = make_language_model(poses=poses)
+    text = "she nods with her eyes and keeps her head still"
+    (_, loose), (_, codes) = (m.generate_motion([text], 6.0, seed=2)[0] for m in (free, model))
+    assert (loose % 2 == 0).any() and (codes % 2 == 1).all()
+    assert list(model.stream_motion(text, 6.0, seed=2)) == codes.tolist()
+    session = model.start_session(text, seed=2)
+    assert all(next(session) % 2 for _ in range(30))
+    session.say("she nods")
+    assert not all(next(session) % 2 for _ in range(60))
+    edit = model.regenerate_motion(loose, (2.0, 4.0), text, seed=1)
+    assert (edit.indices[50:100] % 2 == 1).all()
+
+
+def test_the_shipped_model_knows_what_its_codes_show() -> None:
+    poses = read_poses(shipped_folder())
+    measured = measure_poses(MotionTokenizer.load())
+    assert poses is not None and np.abs(poses - measured).max() < 1e-3
+    barred = barred_codes("only your eyes move", poses)
+    assert barred is not None and 0.5 < barred.float().mean() < 0.9
 
 
 def test_a_plan_keeps_to_what_is_allowed() -> None:

@@ -70,13 +70,13 @@ class Window:
     """What one context of the model holds, before the codes.
 
     Attributes:
-        words: The prompt's projected word vectors.
+        prompt: What is asked for.
         lines: The plan, in ticks of the whole motion.
         start: Its first frame, on a tick.
         stop: The frame behind its last.
     """
 
-    words: Float[Tensor, "w d"]
+    prompt: Prompt
     lines: tuple[Line, ...]
     start: int
     stop: int
@@ -266,7 +266,7 @@ class FrameWriter:
         first, last = start // FRAMES_PER_TICK, ticks_of(window.stop / FPS)
         lines = window_lines(window.lines, first, last)
         chooser = Chooser(self.seed, self.vocabulary.num_codes)
-        pending = torch.cat([window.words, self._opening(codes, lines, last - first)])
+        pending = torch.cat([window.prompt.words, self._opening(codes, lines, last - first)])
         is_fresh = True
         shadow = self._opening(codes, (), last - first) if self.sampling.is_guided else None
         for frame in range(start + len(codes), stop):
@@ -275,7 +275,7 @@ class FrameWriter:
                 pending = self._with_cues(pending, lines, index)
                 shadow = None if shadow is None else self._with_cues(shadow, (), index)
             hidden = yield Step(pending, shadow, is_fresh)
-            code = self._choose_code(hidden, chooser, frame)
+            code = self._choose_code(hidden, window.prompt.barred_codes, chooser, frame)
             codes.append(code)
             yield Step(code=code)
             pending, is_fresh = self._embed([self.vocabulary.motion_start + code]), False
@@ -290,7 +290,9 @@ class FrameWriter:
     def _with_cues(self, pending: Tensor, lines: Sequence[Line], index: int) -> Tensor:
         return torch.cat([pending, self._embed(self.vocabulary.cue_ids(lines, index))])
 
-    def _choose_code(self, hidden: Tensor, chooser: Chooser, frame: int) -> int:
+    def _choose_code(
+        self, hidden: Tensor, barred: Tensor | None, chooser: Chooser, frame: int
+    ) -> int:
         """Choose by the logits, moved away from those that the motion has without its plan."""
         codes = torch.arange(self.vocabulary.num_codes)
         ids = codes + self.vocabulary.motion_start
@@ -298,6 +300,8 @@ class FrameWriter:
         if self.sampling.is_guided:
             blind = self.decoder.logits(hidden[1], ids)
             logits = blind + self.sampling.guidance * (logits - blind)
+        if barred is not None:
+            logits = logits.masked_fill(barred, -torch.inf)
         temperature, top_p = self.sampling.temperature, self.sampling.top_p
         place = (_MOTION, frame, self.take) if self.take else (_MOTION, frame)
         return chooser.choose(logits, codes, temperature, top_p, place)
@@ -342,9 +346,7 @@ class Composer:
         start = 0
         while True:
             stop = min(start + WINDOW, self.num_frames)
-            yield from writer.write(
-                Window(self.prompt.words, self.lines, start, stop), codes, stop
-            )
+            yield from writer.write(Window(self.prompt, self.lines, start, stop), codes, stop)
             if stop == self.num_frames:
                 return
             start, codes = stop - CONTEXT, codes[-CONTEXT:]

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Int
 from torch import Tensor
 
 from mien.llm.composer import CONTEXT, WINDOW, FrameWriter, Planner, Steps, Window
@@ -96,7 +96,7 @@ class Infill:
 
     Attributes:
         writer: Composes the frames.
-        words: The prompt's projected word vectors, none at all where the plan says everything.
+        prompt: What is asked for; one without words where the plan says everything.
         lines: The plan of the whole motion.
         codes: The motion as it was.
         start: First frame to compose.
@@ -104,7 +104,7 @@ class Infill:
     """
 
     writer: FrameWriter
-    words: Float[Tensor, "w d"]
+    prompt: Prompt
     lines: tuple[Line, ...]
     codes: tuple[int, ...]
     start: int
@@ -124,7 +124,7 @@ class Infill:
         """The whole motion where it fits, else from two seconds before what is to come."""
         last = max(0, ticks_of(len(self.codes) / FPS) * FRAMES_PER_TICK - WINDOW)
         start = max(0, min((done - CONTEXT) // FRAMES_PER_TICK * FRAMES_PER_TICK, last))
-        return Window(self.words, self.lines, start, min(start + WINDOW, len(self.codes)))
+        return Window(self.prompt, self.lines, start, min(start + WINDOW, len(self.codes)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -187,12 +187,13 @@ class Editor:
         low, high = _frames_around(*interval, len(codes))
         start, stop = interval[0] - low, interval[1] - low
         lines = read(low, high)
-        words = self.decoder.embed(torch.zeros(0, dtype=torch.long))
-        if prompt is not None:
-            words, lines = prompt.words, self._plan(lines, prompt, start, stop)
+        if prompt is None:
+            prompt = Prompt(self.decoder.embed(torch.zeros(0, dtype=torch.long)))
+        else:
+            lines = self._plan(lines, prompt, start, stop)
         drawn = [
             [*codes[: interval[0]], *found, *codes[interval[1] :]]
-            for found in self._compose(codes[low:high], lines, words, start, stop)
+            for found in self._compose(codes[low:high], lines, prompt, start, stop)
         ]
         misfits: tuple[float, ...] = ()
         if len(drawn) > 1 and self.misfit is not None:
@@ -216,7 +217,7 @@ class Editor:
         self,
         codes: Sequence[int],
         lines: tuple[Line, ...],
-        words: Float[Tensor, "w d"],
+        prompt: Prompt,
         start: int,
         stop: int,
     ) -> list[list[int]]:
@@ -224,7 +225,7 @@ class Editor:
         has_end = stop < len(codes) and self.misfit is not None
         count = self.candidates if has_end else 1
         jobs = [
-            Infill(self._writer(i), words, lines, tuple(codes), start, stop).run()
+            Infill(self._writer(i), prompt, lines, tuple(codes), start, stop).run()
             for i in range(count)
         ]
         return [codes for codes, _ in run_batch(self.decoder, jobs, self.sampling.rows)]

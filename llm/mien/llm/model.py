@@ -29,10 +29,10 @@ from mien.llm.plan import (
 )
 from mien.llm.prefix import Prompt, WordPrefix
 from mien.llm.reader import Reader
-from mien.llm.restraints import barred_entries
+from mien.llm.restraints import barred_codes, barred_entries
 from mien.llm.sampling import Sampling
 from mien.llm.session import IDLE, MotionSession
-from mien.llm.storage import Direction, load_decoders, read_card, shipped_folder
+from mien.llm.storage import Direction, load_decoders, read_card, read_poses, shipped_folder
 from mien.llm.text_codec import TextCodec
 from mien.llm.times import check_times, timed_clauses
 from mien.llm.vocabulary import Vocabulary
@@ -109,6 +109,8 @@ class MotionLanguageModel:
         prefix: Projects word vectors.
         decoders: The base with the adapter of each direction.
         encoder: Gives word vectors; None loads the installed MiniLM when it is first needed.
+        poses: What each motion code shows on a face at rest, as ARKit curves; with None a prompt
+            forbids actions and not what shows beside others.
     """
 
     def __init__(
@@ -118,12 +120,14 @@ class MotionLanguageModel:
         prefix: WordPrefix,
         decoders: dict[Direction, Decoder],
         encoder: WordEncoder | None = None,
+        poses: Float[ndarray, "c channel"] | None = None,
     ) -> None:
         self.vocabulary = vocabulary
         self.codec = codec
         self._prefix = prefix.eval()
         self._decoders = decoders
         self._encoder = encoder
+        self._poses = poses
 
     @classmethod
     def load(
@@ -153,7 +157,7 @@ class MotionLanguageModel:
         prefix = WordPrefix(**card["prefix"])
         prefix.load_state_dict(load_file(path / "prefix.safetensors"))
         codec = TextCodec.load(path / "tokenizer.json")
-        return cls(vocabulary, codec, prefix, decoders)
+        return cls(vocabulary, codec, prefix, decoders, poses=read_poses(path))
 
     @property
     def encoder(self) -> WordEncoder:
@@ -356,6 +360,7 @@ class MotionLanguageModel:
         out = []
         for text, prompt, spoken in zip(texts, prompts, parts, strict=True):
             barred = barred_entries(text, entries)
+            codes = None if self._poses is None else barred_codes(text, self._poses)
             orders: tuple[Order, ...] = ()
             if spoken and prompt.names is not None:
                 names = self._prefix.name([next(vectors) for _ in spoken])
@@ -363,7 +368,11 @@ class MotionLanguageModel:
                 last = barred[-1] if barred else None
                 orders = named_orders(spoken, names, prompt.names, sides, last)
             uncalled = None if orders else prompt.uncalled
-            out.append(replace(prompt, barred=barred, orders=orders, uncalled=uncalled))
+            out.append(
+                replace(
+                    prompt, barred=barred, barred_codes=codes, orders=orders, uncalled=uncalled
+                )
+            )
         return out
 
     def _read_prompt(self, text: str) -> Prompt:

@@ -25,6 +25,8 @@ class Prompt:
             answers, as the sentence reader sees it; None where there is no such reader.
         barred: Entries that the prompt forbids, for its first action and for those behind it;
             empty where it forbids nothing.
+        barred_codes: Motion codes that show what the prompt forbids all the while; None where it
+            forbids nothing, or what codes show is not known.
         clauses: Its parts with stated times, each as a prompt of its own; empty where it states
             no time.
         orders: Entries that it names in so many words; none where fewer than two.
@@ -35,6 +37,7 @@ class Prompt:
     words: Float[Tensor, "w d"]
     names: Float[Tensor, " e"] | None = None
     barred: tuple[Bool[Tensor, " e"], ...] = ()
+    barred_codes: Bool[Tensor, " c"] | None = None
     clauses: tuple[tuple[Clause, "Prompt"], ...] = ()
     orders: tuple[Order, ...] = ()
     uncalled: Bool[Tensor, " e"] | None = None

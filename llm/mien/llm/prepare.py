@@ -7,10 +7,10 @@ from functools import partial
 from pathlib import Path
 
 import torch
-from jaxtyping import Int
+from jaxtyping import Float, Int
 from numpy import ndarray
 
-from mien.arkit import motion_from_curves
+from mien.arkit import curves_from_motion, motion_from_curves
 from mien.data_synth.clip import make_drill
 from mien.data_synth.corpus import (
     Clip,
@@ -33,6 +33,8 @@ from mien.tokenizer import MotionTokenizer
 
 PIECE = 1000  # clips that are encoded together
 _FIRST_DRILL = 1 << 40  # above the number of any clip
+_POSE_FRAMES = 12  # until a code that is held shows all that it shows
+_POSES = 128  # codes that are decoded together
 _CAPTIONS = 20_000  # to learn the text tokenizer from
 
 
@@ -195,3 +197,12 @@ def encode_clips(
 def encode_clip(tokenizer: MotionTokenizer, clip: Clip) -> Int[ndarray, " t"]:
     """Motion codes of a clip."""
     return tokenizer.encode(motion_from_curves(clip.curves, FPS)).numpy()
+
+
+def measure_poses(tokenizer: MotionTokenizer) -> Float[ndarray, "c channel"]:
+    """What each motion code shows on a face at rest that holds it, as ARKit curves."""
+    poses = []
+    for codes in torch.arange(tokenizer.codebook_size).split(_POSES):
+        held = tokenizer.preview(codes[:, None].expand(-1, _POSE_FRAMES))
+        poses += [curves_from_motion(motion)[-1] for motion in held]
+    return torch.stack(poses).numpy()

@@ -1,21 +1,27 @@
 """What a prompt forbids in so many words: "without moving the mouth", "only the eyes", "no smile".
 
 A plan can leave a thing out but cannot forbid it, so what is forbidden bars the entries of the
-lexicon that do it.
+lexicon that do it, and the motion codes that show it: a look to the left turns the head a little,
+unless the head is to keep still.
 """
 
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from typing import Literal
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float
+from numpy import ndarray
 from torch import Tensor
 
+from mien.arkit import CHANNEL_NAMES
 from mien.data_synth.lexicon import TRACKS, Entry, Lexicon, Units
 from mien.llm.orders import THEN
+
+Binds = Literal["all", "first", "later"]
 
 # What moves each part of the face: beginnings of tracks, each with how much of it shows at full
 # strength. A leading "+" means the positive direction alone.
@@ -40,6 +46,8 @@ _COMPANIONS: Mapping[str, Sequence[str]] = {  # what else moves where a part mov
     "teeth": ("mouth", "jawOpen"),
 }
 _LEEWAY = 1.5  # how much more the rest of the face may show where one part "only" is to move
+_IDLE = 0.25  # share of what bars an entry that may show beside others,
+_IDLE_HEAD = 0.1  # and of the head, whose least turn shows
 _NOUNS: Mapping[str, str] = {
     "mouth": "mouth|lips?",
     "jaw": "jaw",
@@ -95,6 +103,7 @@ _FORBIDDING = (
     "{leave} (?:{the} )?{part} (?:alone|be|out of (?:it|this)|as (?:it is|they are))",
     "{part} {stay} {still}",
     "{part} (?:{not}|not) (?:mov|join|chang|turn)(?:es?|s|ing)?",
+    "{part} (?:{not}|not) (?P<act>open)(?:s|ing)?",
     "no {part} mov(?:ement|ements|ing)",
     "{not} let {the} {part} (?P<end>clos|shut|open|mov|turn|drop)(?:es?|s)?",
     "no (?P<act>open) {part}",
@@ -112,6 +121,8 @@ _ALLOWING = (
 )
 _NOT_DOING = "(?:{not}|no) (?P<deed>{deeds})"
 _BEHIND = re.compile(rf"\b(?:{THEN}|after)\b|->|→", re.IGNORECASE)
+_TURN = re.compile(r"\b(?:head|nod|shak|tilt|turn|bow|lean|chin)", re.IGNORECASE)
+_ELSEWHERE = re.compile(rf"\b(?:{'|'.join((*_NOUNS.values(), *_DEEDS))})\b", re.IGNORECASE)
 _UNDONE = re.compile(  # what stands before a form that does not mean what it says
     r"(?:\b(?:not|can|cannot|above|under|below|around|round)|n['’]?t|\b(?:barely|hardly))$",
     re.IGNORECASE,
@@ -124,12 +135,13 @@ class Restraint:
 
     Attributes:
         tracks: How much each track of the face may show at most, by its beginning.
-        is_later: Whether it binds only what comes behind the first action, since the text says so
-            behind a "then".
+        binds: Which actions. Those behind the first alone, where the text says it behind a "then"
+            (but a head that nothing has turned before is to keep still all the while); the first
+            alone, where one part "only" is to move and behind a "then" others do.
     """
 
     tracks: Units
-    is_later: bool
+    binds: Binds = "all"
 
 
 def restraints(text: str) -> tuple[Restraint, ...]:
@@ -147,8 +159,7 @@ def restraints(text: str) -> tuple[Restraint, ...]:
         for match in pattern.finditer(text):
             before = text[: match.start()].rstrip()
             if _UNDONE.search(before) is None:
-                tracks = _allowed(match) if is_allowing else _forbidden(match)
-                found.append(Restraint(tracks, _BEHIND.search(before) is not None))
+                found.append(_restraint(match, is_allowing))
         text = pattern.sub(lambda match: " " * len(match.group()), text)  # each is read once
     return tuple(each for each in found if each.tracks)
 
@@ -169,12 +180,35 @@ def barred_entries(text: str, entries: Sequence[str]) -> tuple[Bool[Tensor, " e"
         return ()
     shown = _shown(tuple(entries))
     masks = []
-    for binding in ([each for each in found if not each.is_later], found):
+    for place in ("first", "later"):
         barred = np.zeros(len(entries), bool)
-        for each in binding:
-            barred |= (shown >= _most(each.tracks)).any(axis=(1, 2))
+        for each in found:
+            if each.binds in ("all", place):
+                barred |= (shown >= _most(each.tracks)).any(axis=(1, 2))
         masks.append(torch.from_numpy(barred & (not barred.all())))
     return tuple(masks)
+
+
+def barred_codes(text: str, poses: Float[ndarray, "c channel"]) -> Bool[Tensor, " c"] | None:
+    """Which motion codes a text forbids all the while.
+
+    Args:
+        text: A prompt.
+        poses: What each code shows on a face at rest, as ARKit curves (`mien.arkit`).
+
+    Returns:
+        A mask, or None where the text forbids nothing that binds all that is done.
+    """
+    found = [each for each in restraints(text) if each.binds == "all"]
+    if not found:
+        return None
+    barred = np.zeros(len(poses), bool)
+    for each in found:
+        for channel, most in _limits(each.tracks).items():
+            shown = poses[:, CHANNEL_NAMES.index(channel.removeprefix("+"))]
+            idle = most * (_IDLE_HEAD if "head" in channel else _IDLE)
+            barred |= (shown if channel.startswith("+") else np.abs(shown)) > idle
+    return torch.from_numpy(barred & (not barred.all()))
 
 
 @cache
@@ -186,6 +220,21 @@ def _patterns() -> tuple[tuple[re.Pattern[str], bool], ...]:
         (re.compile(rf"(?<![\w'’-])(?:{form.format(**_SLOTS)})(?![\w-])", re.IGNORECASE), allowing)
         for form, allowing in forms
     )
+
+
+def _restraint(match: re.Match[str], is_allowing: bool) -> Restraint:
+    """What a form forbids, and which actions that binds."""
+    words = match.groupdict().get("part")
+    part = _part(words.lower()) if words else ""
+    before, after = match.string[: match.start()], match.string[match.end() :]
+    behind, ahead = _BEHIND.search(before), _BEHIND.search(after)
+    binds: Binds = "all"
+    if behind and (part != "head" or _TURN.search(before[: behind.start()])):
+        binds = "later"
+    elif is_allowing and ahead:
+        other = _ELSEWHERE.search(after, ahead.end())
+        binds = "first" if other and not re.fullmatch(_NOUNS[part], other[0].lower()) else "all"
+    return Restraint(_allowed(part) if is_allowing else _forbidden(match), binds)
 
 
 def _forbidden(match: re.Match[str]) -> Units:
@@ -201,9 +250,8 @@ def _forbidden(match: re.Match[str]) -> Units:
     return _HELD.get((part, words.get("how", "still")), _PARTS[part])
 
 
-def _allowed(match: re.Match[str]) -> Units:
+def _allowed(part: str) -> Units:
     """Tracks that a form forbids which allows one part."""
-    part = _part(match["part"].lower())
     own = (*_PARTS[part], *_COMPANIONS.get(part, ()))
     others = (track for units in _PARTS.values() for track in _spread(units).items())
     return {
@@ -219,8 +267,18 @@ def _part(noun: str) -> str:
 
 def _spread(units: Units) -> dict[str, float]:
     """The tracks that begin like these; of several beginnings the longest counts."""
+    return _spread_over(TRACKS, units)
+
+
+def _limits(units: Units) -> dict[str, float]:
+    """The same for the channels of curves, where gaze is four directions an eye."""
+    named = {"eyeLook" if name == "gaze" else name: most for name, most in units.items()}
+    return _spread_over(CHANNEL_NAMES, named)
+
+
+def _spread_over(tracks: Sequence[str], units: Units) -> dict[str, float]:
     out = {}
-    for track in TRACKS:
+    for track in tracks:
         names = [name for name in units if track.startswith(name.removeprefix("+"))]
         if names:
             name = max(names, key=len)
@@ -229,7 +287,7 @@ def _spread(units: Units) -> dict[str, float]:
 
 
 @cache
-def _shown(entries: tuple[str, ...]) -> Float[np.ndarray, "e 2 track"]:
+def _shown(entries: tuple[str, ...]) -> Float[ndarray, "e 2 track"]:
     """How far entries move each track at full strength, above 0 and below it."""
     out = np.zeros((len(entries), 2, len(TRACKS)))
     for entry, rows in zip(entries, out, strict=True):
@@ -247,7 +305,7 @@ def _shown(entries: tuple[str, ...]) -> Float[np.ndarray, "e 2 track"]:
     return out
 
 
-def _most(tracks: Units) -> Float[np.ndarray, "2 track"]:
+def _most(tracks: Units) -> Float[ndarray, "2 track"]:
     """From where on a track shows, above 0 and below it; infinite where it may show."""
     spread = _spread(tracks)
     above = [min(spread.get(t, np.inf), spread.get(f"+{t}", np.inf)) for t in TRACKS]

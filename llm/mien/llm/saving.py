@@ -5,10 +5,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from jaxtyping import Float
+from numpy import ndarray
+from safetensors.numpy import save_file as save_arrays
 from safetensors.torch import save_file
 
 from mien.llm.network import PrefixedModel
-from mien.llm.storage import FORMAT_VERSION
+from mien.llm.storage import FORMAT_VERSION, POSES
 from mien.llm.text_codec import TextCodec
 from mien.llm.vocabulary import Vocabulary
 
@@ -40,6 +43,11 @@ def save_shell(
     save_file(prefix, folder / "prefix.safetensors")
     vocabulary.save(folder / "vocabulary.json")
     codec.save(folder / "tokenizer.json")
+
+
+def save_poses(poses: Float[ndarray, "c channel"], folder: Path) -> None:
+    """Write what each motion code shows."""
+    save_arrays({"poses": poses.astype("float16")}, folder / POSES)
 
 
 def write_card(

@@ -100,7 +100,7 @@ class MotionSession:
             start = self._frame - len(self._codes)
             self._lines = tuple(x for x in self._lines if x.stop * FRAMES_PER_TICK > start)
             stop = min(start + WINDOW, self._planned)
-            window = Window(self._prompt.words, self._lines, start, stop)
+            window = Window(self._prompt, self._lines, start, stop)
             yield from self._follow(self._writer.write(window, self._codes, stop))
 
     def _follow(self, steps: Steps) -> Steps:

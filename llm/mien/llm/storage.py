@@ -5,6 +5,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from jaxtyping import Float
+from numpy import ndarray
+from safetensors.numpy import load_file as load_arrays
 from safetensors.torch import load_file
 from torch import Tensor
 
@@ -14,6 +17,7 @@ from mien.llm.vocabulary import Vocabulary
 Direction = Literal["text_to_motion", "motion_to_text"]
 DIRECTIONS: tuple[Direction, ...] = get_args(Direction)
 FORMAT_VERSION = 1
+POSES = "poses.safetensors"
 
 
 def shipped_folder() -> Path:
@@ -39,6 +43,12 @@ def read_card(folder: Path) -> dict[str, Any]:
             f"{card.get('format_version')!r}; train it again with this version of mien."
         )
     return card
+
+
+def read_poses(folder: Path) -> Float[ndarray, "c channel"] | None:
+    """What each motion code shows on a face at rest; None where the folder does not say."""
+    path = folder / POSES
+    return load_arrays(path)["poses"].astype("float32") if path.is_file() else None
 
 
 def merged_state(folder: Path, direction: Direction) -> dict[str, Tensor]:

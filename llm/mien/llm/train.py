@@ -26,13 +26,14 @@ from mien.llm.prepare import (
     Piece,
     free_pieces,
     lexicon_vocabulary,
+    measure_poses,
     prepare_codes,
     prepare_free_prompts,
     prepare_texts,
     read_codes,
     train_codec,
 )
-from mien.llm.saving import save_pretrained, save_shell, write_card
+from mien.llm.saving import save_poses, save_pretrained, save_shell, write_card
 from mien.llm.sequences import SequenceWriter, Task
 from mien.llm.stage import (
     Draws,
@@ -348,6 +349,7 @@ def train_llm(
         made["before"] = json.loads((config.start / "card.json").read_text())
     card_model = new_model(vocabulary, trainer.word_width, config.seed, config.base)
     once(lambda: write_card(config.out, card_model, asdict(config), made))
+    once(lambda: save_poses(measure_poses(tokenizer), config.out))
     return config.out
 
 

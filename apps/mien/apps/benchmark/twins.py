@@ -29,12 +29,13 @@ from mien.llm.prepare import (
     Piece,
     free_pieces,
     lexicon_vocabulary,
+    measure_poses,
     prepare_codes,
     prepare_free_prompts,
     prepare_texts,
     read_codes,
 )
-from mien.llm.saving import write_card
+from mien.llm.saving import save_poses, write_card
 from mien.llm.stage import Schedule
 from mien.llm.text_codec import TextCodec
 from mien.llm.train import Report, Trainer, TrainLlmConfig, new_model, prepare_codec
@@ -137,6 +138,7 @@ def train_twin(
     }
     model = new_model(vocabulary, width, training.seed)
     once(lambda: write_card(training.out, model, asdict(training), made))
+    once(lambda: save_poses(measure_poses(tokenizer), training.out))
     return training.out
 
 
