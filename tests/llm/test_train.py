@@ -202,11 +202,36 @@ def test_an_earlier_model_learns_to_count_and_else_stays_bit_for_bit(
         assert old.keys() == new.keys() and all(torch.equal(old[x], new[x]) for x in old)
 
 
+def test_one_adapter_goes_on_from_where_it_was_and_the_other_stays(
+    trained: Trained, tmp_path: Path
+) -> None:
+    start = trained[0] / "out"
+    trainer, none = _trainer(tmp_path), Schedule(0)
+    slow = replace(QUICK, steps=1, learning_rate=1e-9, weight_decay=0.0)
+    config = replace(
+        trainer.config, start=start, naming=none, counting=none, text=none, mixed=none,
+        adapter=slow, directions=("text_to_motion",),
+    )  # fmt: skip
+
+    losses = replace(trainer, config=config).train_all()
+
+    assert len(losses["text_to_motion"]) == 1 and not losses["motion_to_text"]
+    for direction in DIRECTIONS:
+        file = f"{direction}/adapter_model.safetensors"
+        old, new = load_file(start / file), load_file(config.out / file)
+        assert old.keys() == new.keys()
+        is_equal = direction == "motion_to_text"
+        assert all(torch.allclose(old[x], new[x], atol=0 if is_equal else 1e-6) for x in old)
+        assert max(float(value.abs().max()) for value in new.values()) > 1e-3
+
+
 def test_adapters_stay_only_with_their_base(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="Adapters can stay"):
         TrainLlmConfig(adapter=Schedule(0))
     with pytest.raises(ValueError, match="Adapters can stay"):
         TrainLlmConfig(start=tmp_path, adapter=Schedule(0), text=Schedule(0), naming=Schedule(0))
+    with pytest.raises(ValueError, match="Adapters can stay"):
+        TrainLlmConfig(start=tmp_path, directions=("text_to_motion",))
 
 
 def test_a_start_must_be_a_built_in_model(tmp_path: Path) -> None:

@@ -182,7 +182,12 @@ class TrainLanguageModel:
     mixed_steps: int = 3000
     """Steps on texts and motion (built-in base only)."""
     adapter_steps: int = 1000
-    """Steps of each adapter; 0 keeps those of --warm-start, where only the small reader learns."""
+    """Steps of each adapter; 0 keeps those of --warm-start, whose base must stay too."""
+    adapters: tuple[Literal["text_to_motion", "motion_to_text"], ...] = (
+        "text_to_motion",
+        "motion_to_text",
+    )
+    """Directions that learn in these; another keeps its adapter of --warm-start."""
     precision: Literal["fp32", "bf16"] = "fp32"
     """Of products of matrices; bf16 needs a processor with bf16 instructions."""
     seed: int = 0
@@ -213,6 +218,7 @@ class TrainLanguageModel:
                 text=replace(usual.text, steps=self.text_steps),
                 mixed=replace(usual.mixed, steps=self.mixed_steps),
                 adapter=replace(usual.adapter, steps=self.adapter_steps),
+                directions=self.adapters,
                 precision=self.precision,
                 seed=self.seed,
             )

@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import Any
 
+from safetensors.torch import load_file
+
 from mien.llm.network import PrefixedModel
 from mien.llm.storage import Direction
 
@@ -42,6 +44,19 @@ def attach_adapter(
     if model.prefix.sentence is not None:
         model.prefix.sentence.requires_grad_(False)
     return adapted
+
+
+def begin_adapter(adapted: Any, direction: Direction, folder: Path) -> None:
+    """Give an attached adapter the weights that `save_adapter` wrote."""
+    from peft import set_peft_model_state_dict
+
+    state = load_file(folder / direction / "adapter_model.safetensors")
+    found = set_peft_model_state_dict(adapted, state, adapter_name=direction)
+    if found.unexpected_keys:
+        raise ValueError(
+            f"{folder / direction}: wanted an adapter of the same layers, got "
+            f"{found.unexpected_keys[0]!r}."
+        )
 
 
 def save_adapter(adapted: Any, direction: Direction, folder: Path) -> None:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from mien.acceleration import Precision
 from mien.data_synth.lexicon import Lexicon
-from mien.llm.adapters import attach_adapter, save_adapter
+from mien.llm.adapters import attach_adapter, begin_adapter, save_adapter
 from mien.llm.base import append_rows, built_in_base, load_base
 from mien.llm.mixture import Mixture, Variation
 from mien.llm.naming import COUNTS, CountingMixture, Naming, NamingMixture
@@ -88,7 +88,9 @@ class TrainLlmConfig:
         counting: Steps of the reader of how many things a prompt asks for, on as many prompts.
         text: Steps on texts alone (built-in base only).
         mixed: Steps on texts and motion (built-in base only).
-        adapter: Steps of each adapter; with 0 those of `start` stay, whose base must stay too.
+        adapter: Steps of each adapter; with 0 those of `start` stay. Where the base and the
+            sentence reader of `start` stay too, adapters go on from those of `start`.
+        directions: Whose adapters learn; the others stay those of `start`.
         rank: Of the adapters.
         variation: How samples are varied.
         text_batch: Texts a step, shared by the workers.
@@ -120,6 +122,7 @@ class TrainLlmConfig:
     text: Schedule = field(default_factory=lambda: Schedule(2200, 4e-3, rule="muon"))
     mixed: Schedule = field(default_factory=lambda: Schedule(3000, 3e-3, rule="muon", final=0.02))
     adapter: Schedule = field(default_factory=lambda: Schedule(1000, 5e-4, warmup=30, final=0.02))
+    directions: tuple[Direction, ...] = DIRECTIONS
     rank: int = 16
     variation: Variation = field(default_factory=Variation)
     text_batch: int = 64
@@ -134,13 +137,19 @@ class TrainLlmConfig:
                 raise ValueError(f"`{name}` must be at least 1, got {getattr(self, name)}.")
         if self.start is not None and self.base is not None:
             raise ValueError("`start` goes on from a built-in base; it cannot go with `base`.")
-        if not self.adapter.steps and (
-            self.start is None or self.text.steps or self.mixed.steps or self.naming.steps
-        ):
+        some_stay = not self.adapter.steps or set(self.directions) != set(DIRECTIONS)
+        if some_stay and not self.keeps_base:
             raise ValueError(
-                "Adapters can stay (`adapter` of 0 steps) only where all goes on from `start` and "
-                "the base and its reader of sentences stay too (0 steps of theirs)."
+                "Adapters can stay (`adapter` of 0 steps, or not all `directions`) only where all "
+                "goes on from `start` and the base and its reader of sentences stay too (0 steps "
+                "of theirs)."
             )
+
+    @property
+    def keeps_base(self) -> bool:
+        """Whether base and sentence reader stay those of `start`."""
+        steps = self.naming.steps + self.text.steps + self.mixed.steps
+        return self.start is not None and not steps
 
 
 @dataclass(frozen=True, eq=False)
@@ -228,7 +237,8 @@ class Trainer:
     def adapt(self, model: PrefixedModel, direction: Direction, folder: Path) -> list[float]:
         """Teach one direction by an adapter, in place, and save it in `folder/direction`."""
         start = self.config.start
-        if start is not None and not self.config.adapter.steps:
+        is_kept = not self.config.adapter.steps or direction not in self.config.directions
+        if start is not None and is_kept:
             source, target = start / direction, folder / direction
             once(lambda: shutil.copytree(source, target, dirs_exist_ok=True))
             return []
@@ -236,6 +246,8 @@ class Trainer:
         rows = (self.vocabulary.num_text, self.vocabulary.size) if is_foreign else None
         learns_prefix = is_foreign and direction == "text_to_motion"
         adapted = attach_adapter(model, direction, self.config.rank, rows, learns_prefix)
+        if start is not None and self.config.keeps_base:
+            begin_adapter(adapted, direction, start)
         losses = self.run(direction, model, ADAPTER_SHARES[direction], self.config.adapter)
         once(lambda: save_adapter(adapted, direction, folder))
         return losses
