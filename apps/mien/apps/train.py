@@ -177,6 +177,8 @@ class TrainLanguageModel:
     """Steps of the sentence reader, which comes first."""
     counting_steps: int = 3000
     """Steps of the small reader that tells how many things a prompt asks for."""
+    tuning_steps: int = 3000
+    """Steps of the encoder that names are read with; 0 keeps that of --warm-start."""
     text_steps: int = 2200
     """Steps on texts alone (built-in base only)."""
     mixed_steps: int = 3000
@@ -198,9 +200,9 @@ class TrainLanguageModel:
         with refusing():
             check_corpus(self.data)
             check_seed(self.seed)
-            stages = ("naming_steps", "counting_steps", "text_steps", "mixed_steps")
+            stages = ("naming", "counting", "tuning", "text", "mixed", "adapter")
             least = 1 if self.warm_start is None else 0
-            check_least(self, dict.fromkeys((*stages, "adapter_steps"), least))
+            check_least(self, {f"{stage}_steps": least for stage in stages})
             check_folder(self.out)
         say(str(self))
         from mien.llm.train import TrainLlmConfig, train_llm
@@ -215,6 +217,7 @@ class TrainLanguageModel:
                 start=self.warm_start,
                 naming=replace(usual.naming, steps=self.naming_steps),
                 counting=replace(usual.counting, steps=self.counting_steps),
+                tuning=replace(usual.tuning, steps=self.tuning_steps),
                 text=replace(usual.text, steps=self.text_steps),
                 mixed=replace(usual.mixed, steps=self.mixed_steps),
                 adapter=replace(usual.adapter, steps=self.adapter_steps),

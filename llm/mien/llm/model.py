@@ -32,7 +32,15 @@ from mien.llm.reader import Reader
 from mien.llm.restraints import barred_codes, barred_entries
 from mien.llm.sampling import Sampling
 from mien.llm.session import IDLE, MotionSession
-from mien.llm.storage import Direction, load_decoders, read_card, read_poses, shipped_folder
+from mien.llm.storage import (
+    Adapter,
+    Direction,
+    load_decoders,
+    read_card,
+    read_poses,
+    read_updates,
+    shipped_folder,
+)
 from mien.llm.text_codec import TextCodec
 from mien.llm.times import check_times, timed_clauses
 from mien.llm.vocabulary import Vocabulary
@@ -111,6 +119,7 @@ class MotionLanguageModel:
         encoder: Gives word vectors; None loads the installed MiniLM when it is first needed.
         poses: What each motion code shows on a face at rest, as ARKit curves; with None a prompt
             forbids actions and not what shows beside others.
+        updates: Of the encoder where it reads for names, as `mien.llm.tuning` made them.
     """
 
     def __init__(
@@ -121,6 +130,7 @@ class MotionLanguageModel:
         decoders: dict[Direction, Decoder],
         encoder: WordEncoder | None = None,
         poses: Float[ndarray, "c channel"] | None = None,
+        updates: Adapter | None = None,
     ) -> None:
         self.vocabulary = vocabulary
         self.codec = codec
@@ -128,6 +138,8 @@ class MotionLanguageModel:
         self._decoders = decoders
         self._encoder = encoder
         self._poses = poses
+        self._updates = updates
+        self._naming_encoder: WordEncoder | None = None
 
     @classmethod
     def load(
@@ -157,7 +169,8 @@ class MotionLanguageModel:
         prefix = WordPrefix(**card["prefix"])
         prefix.load_state_dict(load_file(path / "prefix.safetensors"))
         codec = TextCodec.load(path / "tokenizer.json")
-        return cls(vocabulary, codec, prefix, decoders, poses=read_poses(path))
+        poses, updates = read_poses(path), read_updates(path)
+        return cls(vocabulary, codec, prefix, decoders, poses=poses, updates=updates)
 
     @property
     def encoder(self) -> WordEncoder:
@@ -165,6 +178,15 @@ class MotionLanguageModel:
         if self._encoder is None:
             self._encoder = WordEncoder.default()
         return self._encoder
+
+    @property
+    def naming_encoder(self) -> WordEncoder:
+        """The word encoder that names are read with: the same one, or a tuned one."""
+        if self._updates is None:
+            return self.encoder
+        if self._naming_encoder is None:
+            self._naming_encoder = self.encoder.updated(*self._updates)
+        return self._naming_encoder
 
     def generate_motion(
         self,
@@ -355,8 +377,10 @@ class MotionLanguageModel:
         entries = self.vocabulary.entries
         parts = [spoken_parts(text) if self._prefix.sentence else () for text in texts]
         spoken_texts = [part.text for part in itertools.chain(*parts)]
-        vectors = iter(self.encoder.encode([*texts, *spoken_texts]))
-        prompts = [self._prefix.read(next(vectors)) for _ in texts]
+        vectors = iter(self.naming_encoder.encode([*texts, *spoken_texts]))
+        naming = [next(vectors) for _ in texts]
+        words = naming if self._updates is None else self.encoder.encode(texts)
+        prompts = [self._prefix.read(*each) for each in zip(words, naming, strict=True)]
         out = []
         for text, prompt, spoken in zip(texts, prompts, parts, strict=True):
             barred = barred_entries(text, entries)

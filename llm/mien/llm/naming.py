@@ -89,16 +89,21 @@ class NamingMixture:
 
     def draw(self, seed: int, step: int, worker: int = 0) -> tuple[str, NamingBatch]:
         """Draw a worker's batch of a step."""
-        group = int(np.random.default_rng((seed, step)).integers(LENGTH_GROUPS))
-        rng = np.random.default_rng((seed, step, worker))
-        indices = draw_alike(
-            lambda: int(rng.integers(len(self.texts))), self.texts.num_words, self.batch, group
-        )
+        indices, rng = self._drawn(seed, step, worker)
         words = [drop_and_disturb(self.texts.words(i), self.variation, rng)[0] for i in indices]
         shows = rng.random(len(indices)) >= self.variation.hide_static
         counts = torch.tensor([len(each) for each in words])
         gains = torch.from_numpy(shows.astype(np.float32)).repeat_interleave(counts)
         return self.task, NamingBatch(torch.cat(words), counts, gains, self._targets(indices))
+
+    def _drawn(self, seed: int, step: int, worker: int) -> tuple[list[int], np.random.Generator]:
+        """Texts of like length, and what more of the batch is drawn with."""
+        group = int(np.random.default_rng((seed, step)).integers(LENGTH_GROUPS))
+        rng = np.random.default_rng((seed, step, worker))
+        indices = draw_alike(
+            lambda: int(rng.integers(len(self.texts))), self.texts.num_words, self.batch, group
+        )
+        return indices, rng
 
     def _targets(self, indices: Sequence[int]) -> Float[Tensor, "b e"]:
         targets = torch.zeros(len(indices), len(self.vocabulary.entries))

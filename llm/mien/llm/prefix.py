@@ -184,14 +184,22 @@ class WordPrefix(WordProjection):
             counts = torch.tensor([len(words)], device=words.device)
         return self._with_sentences(out, self.sentence(words, counts, static_gain), counts)
 
-    def read(self, words: Float[Tensor, "w f"]) -> Prompt:
-        """Make a prompt of its word vectors."""
+    def read(
+        self, words: Float[Tensor, "w f"], naming: Float[Tensor, "w f"] | None = None
+    ) -> Prompt:
+        """Make a prompt of its word vectors.
+
+        Args:
+            words: As the language model reads them.
+            naming: As they are read for names; None takes the same.
+        """
         out = super().forward(words)
         if self.sentence is None:
             return Prompt(out)
         counts = torch.tensor([len(words)], device=words.device)
         sentence = self.sentence(words, counts)
-        names = self.sentence.scores(sentence)[0].log_softmax(dim=-1)
+        named = sentence if naming is None else self.sentence(naming, counts)
+        names = self.sentence.scores(named)[0].log_softmax(dim=-1)
         return Prompt(
             self._with_sentences(out, sentence, counts),
             names,

@@ -17,9 +17,10 @@ from mien.acceleration import Precision, begin_accelerator
 from mien.llm.mixture import Mixture
 from mien.llm.naming import Naming, NamingMixture
 from mien.llm.network import PrefixedModel
+from mien.llm.tuning import Tuning
 from mien.pacing import half_cosine
 
-Learner = PrefixedModel | Naming
+Learner = PrefixedModel | Naming | Tuning
 Draws = Mixture | NamingMixture
 Rule = Literal["muon", "adamw"]
 

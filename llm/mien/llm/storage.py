@@ -14,10 +14,14 @@ from torch import Tensor
 from mien.llm.decoder import Decoder, QwenDecoder, TransformersDecoder
 from mien.llm.vocabulary import Vocabulary
 
+Adapter = tuple[dict[str, Tensor], dict[str, Any]]
+"""Weights of a peft adapter, and its configuration."""
+
 Direction = Literal["text_to_motion", "motion_to_text"]
 DIRECTIONS: tuple[Direction, ...] = get_args(Direction)
 FORMAT_VERSION = 1
 POSES = "poses.safetensors"
+ENCODER = "encoder"
 
 
 def shipped_folder() -> Path:
@@ -59,8 +63,19 @@ def merged_state(folder: Path, direction: Direction) -> dict[str, Tensor]:
     adapter = folder / direction
     if not adapter.is_dir():
         return state
-    config = json.loads((adapter / "adapter_config.json").read_text())
-    return add_lora(state, load_file(adapter / "adapter_model.safetensors"), config)
+    return add_lora(state, *read_adapter(adapter))
+
+
+def read_updates(folder: Path) -> Adapter | None:
+    """Updates of the sentence encoder; None where the folder has none."""
+    adapter = folder / ENCODER
+    return read_adapter(adapter) if adapter.is_dir() else None
+
+
+def read_adapter(folder: Path) -> Adapter:
+    """The weights and the configuration of a peft adapter."""
+    config: dict[str, Any] = json.loads((folder / "adapter_config.json").read_text())
+    return load_file(folder / "adapter_model.safetensors"), config
 
 
 def add_lora(

@@ -1,5 +1,6 @@
 """Train a language model: pretrain the built-in base, then one adapter a direction."""
 
+import copy
 import json
 import shutil
 from collections.abc import Callable, Mapping, Sequence
@@ -44,8 +45,9 @@ from mien.llm.stage import (
     train_stage,
     trainable_state,
 )
-from mien.llm.storage import DIRECTIONS, Direction
+from mien.llm.storage import DIRECTIONS, ENCODER, Direction
 from mien.llm.text_codec import TextCodec
+from mien.llm.tuning import Tuning, TuningMixture
 from mien.llm.vocabulary import Vocabulary
 from mien.llm.warm_start import begin_from, check_start
 from mien.llm.workers import my_part, once, share
@@ -86,6 +88,7 @@ class TrainLlmConfig:
         naming_batch: Prompts a step of the sentence reader, shared by the workers.
         naming_variation: How the prompts of the sentence reader are varied.
         counting: Steps of the reader of how many things a prompt asks for, on as many prompts.
+        tuning: Steps of the sentence encoder, on as many prompts; with 0 it stays that of `start`.
         text: Steps on texts alone (built-in base only).
         mixed: Steps on texts and motion (built-in base only).
         adapter: Steps of each adapter; with 0 those of `start` stay. Where the base and the
@@ -118,6 +121,9 @@ class TrainLlmConfig:
     )
     counting: Schedule = field(
         default_factory=lambda: Schedule(3000, 2e-3, final=0.02, weight_decay=0.1)
+    )
+    tuning: Schedule = field(
+        default_factory=lambda: Schedule(3000, 1e-3, final=0.02, weight_decay=0.01)
     )
     text: Schedule = field(default_factory=lambda: Schedule(2200, 4e-3, rule="muon"))
     mixed: Schedule = field(default_factory=lambda: Schedule(3000, 3e-3, rule="muon", final=0.02))
@@ -181,6 +187,7 @@ class Trainer:
         if self.config.start is not None:
             begin_from(model, self.vocabulary, self.config.start)
         losses = {"naming": self.teach_naming(model), "counting": self.teach_counting(model)}
+        losses["tuning"] = self.tune_encoder(model)
         if foreign is None:
             losses |= self.pretrain(model)
             once(lambda: save_pretrained(model, self.vocabulary, self.codec, out))
@@ -206,6 +213,20 @@ class Trainer:
         if model.prefix.counter is None:
             raise ValueError("Training needs a prefix that counts.")
         return self._teach(model.prefix.counter, CountingMixture, self.config.counting)
+
+    def tune_encoder(self, model: PrefixedModel) -> list[float]:
+        """Tune the encoder that the sentence reader names by, and save what it learned."""
+        reader, config = model.prefix.sentence, self.config
+        if reader is None:
+            raise ValueError("Tuning needs a prefix that reads sentences.")
+        if not config.tuning.steps:
+            return []
+        learner = Tuning(copy.deepcopy(reader))
+        batch = share(config.naming_batch)
+        mixture = TuningMixture(self.vocabulary, self.texts, batch, config.naming_variation)
+        losses = self._run(mixture.task, learner, mixture, config.tuning)
+        once(lambda: learner.save(config.out))
+        return losses
 
     def _teach(
         self, reader: SentenceReader, exercise: type[NamingMixture], schedule: Schedule
@@ -358,6 +379,9 @@ def train_llm(
         "last_losses": {k: _tail(v) for k, v in losses.items() if v},
     }
     if config.start is not None:
+        if not config.tuning.steps and (config.start / ENCODER).is_dir():
+            source, target = config.start / ENCODER, config.out / ENCODER
+            once(lambda: shutil.copytree(source, target, dirs_exist_ok=True))
         made["before"] = json.loads((config.start / "card.json").read_text())
     card_model = new_model(vocabulary, trainer.word_width, config.seed, config.base)
     once(lambda: write_card(config.out, card_model, asdict(config), made))

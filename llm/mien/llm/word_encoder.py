@@ -6,16 +6,20 @@ importing them costs.
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from copy import copy
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Int
 from safetensors.torch import load_file
 from tokenizers import Encoding, Tokenizer
 from torch import Tensor
 from torch.nn import functional as F
+
+from mien.llm.storage import add_lora
 
 MAX_WORDS = 128
 MAX_PIECES = 510  # BERT's 512 positions less [CLS] and [SEP]
@@ -41,10 +45,10 @@ class WordEncoder:
     width = 768
 
     def __init__(self, folder: Path | None = None) -> None:
-        folder = folder or _installed_folder()
-        _check(folder / "model.safetensors")
-        self._weights = load_file(folder / "model.safetensors")
-        self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+        self.folder = folder or _installed_folder()
+        _check(self.folder / "model.safetensors")
+        self._weights = load_file(self.folder / "model.safetensors")
+        self._tokenizer = Tokenizer.from_file(str(self.folder / "tokenizer.json"))
         self._tokenizer.no_truncation()
         self._tokenizer.no_padding()
 
@@ -53,6 +57,32 @@ class WordEncoder:
     def default() -> "WordEncoder":
         """The encoder over the installed package, loaded once."""
         return WordEncoder()
+
+    def updated(self, state: Mapping[str, Tensor], config: Mapping[str, Any]) -> "WordEncoder":
+        """The same encoder with a peft adapter added to its weights."""
+        encoder = copy(self)
+        encoder._weights = add_lora(self._weights, state, config)
+        return encoder
+
+    def pieces(
+        self, texts: Sequence[str]
+    ) -> tuple[Int[Tensor, "b t"], Bool[Tensor, "b t"], Int[Tensor, "b t"]]:
+        """Give texts as word pieces.
+
+        Returns:
+            Ids of pieces, padded; which of them are real; the number of the word in its text that
+            each belongs to, -1 for none.
+
+        Raises:
+            ValueError: If a text has no words, or more than 128.
+        """
+        encodings = self._encodings(texts)
+        ids, mask = _pad([encoding.ids for encoding in encodings])
+        words = torch.full_like(ids, -1)
+        for row, encoding in zip(words, encodings, strict=True):
+            own = [-1 if word is None else word for word in encoding.word_ids]
+            row[: len(own)] = torch.tensor(own)
+        return ids, mask[:, 0, 0], words
 
     def encode(
         self, texts: Sequence[str], batch_size: int = 64
@@ -67,9 +97,7 @@ class WordEncoder:
         Raises:
             ValueError: If a text has no words, or more than 128.
         """
-        encodings = [self._tokenizer.encode(text) for text in texts]
-        for text, encoding in zip(texts, encodings, strict=True):
-            _check_length(text, encoding)
+        encodings = self._encodings(texts)
         order = sorted(range(len(texts)), key=lambda i: len(encodings[i].ids))
         out: dict[int, Tensor] = {}
         for at in range(0, len(order), batch_size):
@@ -77,6 +105,12 @@ class WordEncoder:
             for row, words in zip(rows, self._words([encodings[i] for i in rows]), strict=True):
                 out[row] = words
         return [out[i] for i in range(len(texts))]
+
+    def _encodings(self, texts: Sequence[str]) -> list[Encoding]:
+        encodings = [self._tokenizer.encode(text) for text in texts]
+        for text, encoding in zip(texts, encodings, strict=True):
+            _check_length(text, encoding)
+        return encodings
 
     @torch.inference_mode()
     def _words(self, encodings: list[Encoding]) -> list[Tensor]:

@@ -72,7 +72,7 @@ def config_of(root: Path, kind: Kind) -> TwinConfig:
     training = TrainLlmConfig(
         corpus=root / "corpus", texts=1, drills=2, free_prompts=2, text_size=300, naming=QUICK,
         naming_batch=2, counting=QUICK, text=QUICK, mixed=QUICK, adapter=QUICK, rank=2,
-        text_batch=2, clip_batch=2,
+        tuning=Schedule(0), text_batch=2, clip_batch=2,
     )  # fmt: skip
     return TwinConfig(kind, twin_training(training, root / "out", kind), root / "pieces")
 

@@ -209,6 +209,8 @@ def twin_training(
 ) -> TrainLlmConfig:
     """The same training in a twin's own folder, with each stage's steps times `budget`.
 
+    No twin tunes its encoder: one that melts words into a vector has no words to tune.
+
     Example:
         >>> usual = TrainLlmConfig(mixed=Schedule(1000))
         >>> twin_training(usual, Path("runs/twins"), "pooled", 0.5).mixed.steps
@@ -225,6 +227,7 @@ def twin_training(
         out=out / kind,
         naming=shorter(training.naming),
         counting=shorter(training.counting),
+        tuning=replace(training.tuning, steps=0),
         text=shorter(training.text),
         mixed=shorter(training.mixed),
         adapter=shorter(training.adapter),
