@@ -30,6 +30,8 @@ _JOINT = re.compile(
     rf"|\b(?:and|while|with|plus|as|but|{_SOONER_OR_LATER})\b)+\s*",
     re.IGNORECASE,
 )
+_DEEDS = "wink|blink|smirk|look|glance|tilt|turn"
+_UNJOINED = re.compile(rf"\b(left|right) (?={_DEEDS})", re.IGNORECASE)  # "wink left wink right"
 _BEHIND = re.compile(rf"[.;?!\n]|->|→|\b(?:{_SOONER_OR_LATER})\b", re.IGNORECASE)
 _ACROSS = {"left": "right", "right": "left"}
 _ENDING = re.compile(r"\s*(?:end|finish|close|stop|wind up)(?:s|ing)?\b", re.IGNORECASE)
@@ -94,6 +96,7 @@ def spoken_parts(text: str) -> tuple[Part, ...]:
     """
     parts: list[Part] = []
     at, joint = 0, ""
+    text = _UNJOINED.sub(r"\1, ", text)
     for match in (*_JOINT.finditer(text), None):
         words = text[at : match.start()] if match else text[at:]
         if any(c.isalpha() for c in words):
@@ -142,11 +145,12 @@ def named_orders(
 def _named(
     part: Part, entry: str, before: Sequence[Order], entry_sides: Mapping[str, Sequence[str]]
 ) -> Order | None:
-    """An entry by its name, which counts once."""
-    if any(entry == order.entry for order in before):
-        return None
-    side = _side_of(part.text)
-    return Order(entry, False, side if side in entry_sides[entry] else None)
+    """An entry by its name, which counts once, or once a side."""
+    sides = entry_sides[entry]
+    side = _side_of(part.text) or ("both" not in sides and _bare_side_of(part.text)) or None
+    order = Order(entry, False, side if side in sides else None)
+    known = [each.side for each in before if each.entry == entry]
+    return None if known and (order.side is None or {order.side, None} & {*known}) else order
 
 
 def _once_more(
@@ -171,6 +175,12 @@ def _once_more(
 def _side_of(text: str) -> str | None:
     """The only side that a text names."""
     named = {(match[1] or match[2]).lower() for match in _SIDE.finditer(text)}
+    return named.pop() if len(named) == 1 else None
+
+
+def _bare_side_of(text: str) -> str | None:
+    """The only side that a text names, of whatever."""
+    named = set(re.findall(r"\b(?:left|right)\b", text.lower()))
     return named.pop() if len(named) == 1 else None
 
 
