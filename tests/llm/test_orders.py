@@ -25,6 +25,9 @@ from mien.llm.plan import Line, parse_lines
         ("nod and after that wink", [("nod", False), ("wink", True)]),
         ("start angry, end scared", [("start angry", False), ("end scared", True)]),
         ("hold-up, well-known", [("hold-up", False), ("well-known", False)]),
+        ("joy fading slowly into grief", [("joy", False), ("grief", True)]),
+        ("a grin gives way to a pout", [("a grin", False), ("a pout", True)]),
+        ("wink left wink right", [("wink left", False), ("wink right", False)]),
     ],
 )
 def test_a_text_is_cut_where_it_joins(text: str, parts: list[tuple[str, bool]]) -> None:
@@ -109,6 +112,36 @@ def test_the_other_one_is_across_from_what_was_named_last() -> None:
     parts = spoken_parts("raise your left brow, now the right one, not the other one")
     found = named_orders(parts, names[:3], EVEN, SIDES)
     assert [order.side for order in found] == ["left", "right"]
+
+
+@pytest.mark.parametrize(
+    ("text", "last"),
+    [
+        ("turn to your left, then to your right", Order("turn-right", True)),
+        ("turn to the left, back and right", Order("turn-right", False)),
+        ("raise the left brow, now the right", Order("raise-brows", True, "right")),
+    ],
+)
+def test_a_direction_alone_is_one_of_what_was_named_last(text: str, last: Order) -> None:
+    parts = spoken_parts(text)
+    row = _names(0, 0.9, 0.1) if "turn" in text else _names(0.9, 0.1, 0)
+    vague = _names(0.4, 0.3, 0.3)
+    names = torch.stack([row, *[vague] * (len(parts) - 1)])
+    assert named_orders(parts, names, EVEN, SIDES)[-1] == last
+
+
+def test_a_direction_that_is_the_same_says_nothing_new() -> None:
+    parts = spoken_parts("turn to your left, all the way to the left")
+    names = torch.stack([_names(0, 0.9, 0.1), _names(0.4, 0.3, 0.3)])
+    assert named_orders(parts, names, EVEN, SIDES) == ()
+
+
+def test_what_has_no_middle_counts_once_a_side() -> None:
+    sides = {"wink": ("left", "right"), "nod": ("both",)}
+    parts = spoken_parts("wink left wink right, wink")
+    names = torch.stack([torch.tensor([0.9, 0.1]).log()] * 3)
+    found = named_orders(parts, names, torch.tensor([0.5, 0.5]).log(), sides)
+    assert found == (Order("wink", False, "left"), Order("wink", False, "right"))
 
 
 def test_each_line_meets_one_order() -> None:

@@ -50,6 +50,9 @@ def _barred(text: str, line: int = 0) -> set[str]:
         ("shout without opening the jaw", "scream yawn", "tight-lips"),
         ("look aside but keep facing the camera", "turn-left nod", "look-left"),
         ("disgusted, no tongue, ta", "tongue-out", "disgusted"),
+        ("brows up, but don't tilt it", "tilt-left", "turn-left raise-brows"),
+        ("side-eye, no head turn", "turn-left", "look-left"),
+        ("cry with your eyes open the whole time", "close-eyes", "raise-inner-brows"),
     ],
 )
 def test_entries_that_do_what_is_forbidden_are_barred(text: str, barred: str, free: str) -> None:

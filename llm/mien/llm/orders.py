@@ -24,7 +24,11 @@ _LEAST_TICKS = 8  # 1.6 s: what one of several things in a row keeps of its time
 _SEEN_TICKS = 5  # 1 s: what is shorter is hardly seen
 _MOST_PARTS = 6  # a longer text tells a story
 THEN = r"then|finally|next|until|afterwards?|after (?:it|that|this|which)"
-_SOONER_OR_LATER = rf"{THEN}|once|now|before"
+_BECOMING = (
+    r"(?:(?:fad|turn|melt|grow|chang|dissolv|morph|shift|slid|collaps|crumbl|tip|soften|harden)"
+    r"(?:e|es|s|ing|ping|ps)? (?:slowly |quickly |gradually )?into|giv(?:e|es|ing) way to)"
+)
+_SOONER_OR_LATER = rf"{THEN}|once|now|before|{_BECOMING}"
 _JOINT = re.compile(
     r"\s*(?:[,;.!?:+&>/\n()\"“”]|->|→|\s[-–—]\s"
     rf"|\b(?:and|while|with|plus|as|but|{_SOONER_OR_LATER})\b)+\s*",
@@ -37,7 +41,7 @@ _ACROSS = {"left": "right", "right": "left"}
 _ENDING = re.compile(r"\s*(?:end|finish|close|stop|wind up)(?:s|ing)?\b", re.IGNORECASE)
 _UNDONE = re.compile(
     r"\b(?:not|never|without|nothing|alone|instead|after|like|if|no(?=\s+\w))\b|n['’]t\b"
-    r"|\b(?:do|does|did|ca|wo|is|are)nt\b",
+    r"|\b(?:do|does|did|ca|wo|is|are)nt\b|\b(?:the whole|all the) (?:time|while)\b",
     re.IGNORECASE,
 )
 _WHOSE = "the|your|ur|his|her|their|my|its|only|just|one's"
@@ -48,6 +52,11 @@ _SIDE = re.compile(
 _OTHER = re.compile(
     r"\b(?:the )?(?:other|opposite) (?:one|eye|brow|eyebrow|cheek|corner|side|way|"
     r"direction|shoulder)\b|\bvice versa\b",
+    re.IGNORECASE,
+)
+_DIRECTION = re.compile(  # of what was named last, where a part says nothing more
+    rf"\W*(?:(?:over|back|and|now|go|all the way) )*(?:to )?(?:(?:{_WHOSE}) )?"
+    r"(?P<side>left|right)(?: (?:side|again|too|now))?\W*",
     re.IGNORECASE,
 )
 _SAME = re.compile(r"\b(?:left|right) one\b|\bthe same (?:on|with|to)\b", re.IGNORECASE)
@@ -158,14 +167,20 @@ def _once_more(
 ) -> Order | None:
     """What "the other one" or "the same on the left" asks for, behind what was named last."""
     side = _side_of(part.text)
+    direction = _DIRECTION.fullmatch(part.text)
+    if direction is not None:
+        side = direction["side"].lower()
     is_other = _OTHER.search(part.text) is not None
-    if not before or not (is_other or (side and _SAME.search(part.text))):
+    is_same = direction is not None or _SAME.search(part.text) is not None
+    if not before or not (is_other or (side and is_same)):
         return None
     last = before[-1]
     if is_other:
         side = None if last.side is None else _ACROSS[last.side]
     if side is not None and side in entry_sides[last.entry]:
         return Order(last.entry, False, side)
+    if side is not None and side in last.entry.split("-"):
+        return None
     across = re.sub("left|right", lambda match: _ACROSS[match.group()], last.entry)
     if across != last.entry and across in entry_sides:
         return Order(across, False)

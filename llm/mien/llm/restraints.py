@@ -62,7 +62,9 @@ _NOUNS: Mapping[str, str] = {
 _HELD: Mapping[tuple[str, str], Units] = {  # what must not happen where a part is held like that
     **{("mouth", how): _OPENING for how in ("closed", "shut", "sealed", "together")},
     **{("jaw", how): _OPENING for how in ("closed", "shut")},
-    **{("mouth", how): {} for how in ("open", "high", "up")},
+    ("jaw", "open"): {},
+    **{("mouth", how): {} for how in ("open", "high", "up", "in")},
+    ("nose", "in"): {},
     **{("eyes", how): {} for how in ("closed", "shut", "sealed", "together", "high", "up")},
     ("eyes", "open"): {"eyeBlink": 0.4},
     **{("head", how): {"+headPitch": 0.12} for how in ("high", "up")},
@@ -75,6 +77,7 @@ _DEEDS: Mapping[str, Units] = {  # by words, as patterns
     "blink(?:s|ing)?": {"eyeBlink": 0.6},
     "squint(?:s|ing)?": {"eyeSquint": 0.4},
     "nod(?:s|ding)?": {"headPitch": 0.2},
+    "tilt(?:s|ing)?": {"headRoll": 0.1},
     "(?:scream|shout|yell)(?:s|ing)?|sob(?:s|bing)?": {"jawOpen": 0.3},
 }
 
@@ -104,13 +107,14 @@ _FORBIDDING = (
     "{part} {stay} {still}",
     "{part} (?:{not}|not) (?:mov|join|chang|turn)(?:es?|s|ing)?",
     "{part} (?:{not}|not) (?P<act>open)(?:s|ing)?",
-    "no {part} mov(?:ement|ements|ing)",
+    "no {part} (?:mov(?:ement|ements|ing)|(?:turn|tilt)(?:s|ing)?)",
+    "{part} (?P<how>open) (?:the whole|all the) (?:time|while)",
     "{not} let {the} {part} (?P<end>clos|shut|open|mov|turn|drop)(?:es?|s)?",
     "no (?P<act>open) {part}",
     "{keep} (?P<part>facing) (?:forwards?|(?:the )?(?:front|camera|viewer))",
     "no (?P<part>tongue)(?=[,.;:!]|$)",
     "(?P<part>mouth|lips|jaw) (?P<how>closed|shut|sealed)",
-    "(?P<part>head) (?P<how>still|level|straight)",
+    "(?P<part>head) (?P<how>still|level|straight)(?! up)",
     "no (?P<part>teeth)(?=[,.;:!]|$)",
     "(?:but|and) not (?:with )?{the} {part}",
     "(?:not|n['’]?t|never)(?: quite| really)? reach(?:es|ing)? {the} (?P<part>eyes)",
@@ -124,7 +128,7 @@ _BEHIND = re.compile(rf"\b(?:{THEN}|after)\b|->|→", re.IGNORECASE)
 _TURN = re.compile(r"\b(?:head|nod|shak|tilt|turn|bow|lean|chin)", re.IGNORECASE)
 _ELSEWHERE = re.compile(rf"\b(?:{'|'.join((*_NOUNS.values(), *_DEEDS))})\b", re.IGNORECASE)
 _UNDONE = re.compile(  # what stands before a form that does not mean what it says
-    r"(?:\b(?:not|can|cannot|above|under|below|around|round)|n['’]?t|\b(?:barely|hardly))$",
+    r"(?:\b(?:not|can|cannot|above|under|below|around|round|stop)|n['’]?t|\b(?:barely|hardly))$",
     re.IGNORECASE,
 )
 
@@ -245,8 +249,8 @@ def _forbidden(match: re.Match[str]) -> Units:
     part = _part(words["part"])
     if part == "eyes" and words.get("end") in ("clos", "shut"):
         return _HELD["eyes", "open"]
-    if part != "teeth" and "act" in words:
-        return _OPENING if part in ("mouth", "jaw") else {}
+    if "act" in words and (part != "teeth" or words["act"] == "part"):
+        return _OPENING if part in ("mouth", "jaw", "teeth") else {}
     return _HELD.get((part, words.get("how", "still")), _PARTS[part])
 
 
