@@ -53,7 +53,7 @@ _NOUNS: Mapping[str, str] = {
     "jaw": "jaw",
     "eyes": "eyes?|lids?|eyelids?|gaze",
     "brows": "brows?|eyebrows?|forehead",
-    "head": "head|neck|facing",
+    "head": "head|neck|chin|facing",
     "nose": "nose|nostrils?",
     "cheeks": "cheeks?",
     "tongue": "tongue",
@@ -81,7 +81,10 @@ _DEEDS: Mapping[str, Units] = {  # by words, as patterns
     "(?:scream|shout|yell)(?:s|ing)?|sob(?:s|bing)?": {"jawOpen": 0.3},
 }
 
-_MOVE = "(?:mov|us|involv|chang|turn|tilt|rais|lower|lift|narrow|widen|clench)(?:e|es|ing)?"
+_MOVE = (
+    "(?:mov|us|involv|chang|turn|tilt|rais|lower|lift|narrow|widen|clench|wrinkl|scrunch|crinkl"
+    "|furrow|flar)(?:e|es|ing)?"
+)
 # Forms are written in words; what stands in braces is one of these.
 _SLOTS: Mapping[str, str] = {
     "not": "(?:without|w/o|do not|don['’]?t|does not|doesn['’]?t|never)"
@@ -93,9 +96,9 @@ _SLOTS: Mapping[str, str] = {
     "leave": "(?:leave|leaves|leaving)",
     "stay": "(?:(?:must |should )?(?:stay|remain)(?:s|ing)?|kept|held|is kept|are kept)",
     "still": "(?:(?:perfectly|completely|absolutely|totally|very) )?"
-    "(?P<how>still|steady|neutral|normal|relaxed|motionless|unmoved|frozen|level|straight"
-    "|at rest|as (?:it is|they are)|out of (?:it|this)|facing|forward|high|up|open|in|inside"
-    "|closed|shut|sealed|together)",
+    "(?P<how>still|steady|neutral|normal|relaxed|motionless|unmoved|frozen|locked|level|straight"
+    "|put|at rest|(?:as|where) (?:it is|they are)|out of (?:it|this)|facing|forward|high|up|open"
+    "|in|inside|closed|shut|sealed|together)",
 }
 _FORBIDDING = (
     "{not} {move}(?: {the})? {part}",
@@ -105,7 +108,9 @@ _FORBIDDING = (
     "{keep} (?:{the} )?{part} {still}",
     "{leave} (?:{the} )?{part} (?:alone|be|out of (?:it|this)|as (?:it is|they are))",
     "{part} {stay} {still}",
-    "{part} (?:{not}|not) (?:mov|join|chang|turn)(?:es?|s|ing)?",
+    "{part} (?:(?:must|should|may|will|can) )?(?:{not}|not) (?:mov|join|chang|turn)(?:es?|s|ing)?",
+    "{part} do(?:es|ing)? nothing",
+    "(?:but|and) not {move} {the} {part}",
     "{part} (?:{not}|not) (?P<act>open)(?:s|ing)?",
     "no {part} (?:mov(?:ement|ements|ing)|(?:turn|tilt)(?:s|ing)?)",
     "{part} (?P<how>open) (?:the whole|all the) (?:time|while)",
