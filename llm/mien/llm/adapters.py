@@ -51,7 +51,7 @@ def begin_adapter(adapted: Any, direction: Direction, folder: Path) -> None:
     from peft import set_peft_model_state_dict
 
     state = load_file(folder / direction / "adapter_model.safetensors")
-    found = set_peft_model_state_dict(adapted, state, adapter_name=direction)
+    found: Any = set_peft_model_state_dict(adapted, state, adapter_name=direction)
     if found.unexpected_keys:
         raise ValueError(
             f"{folder / direction}: wanted an adapter of the same layers, got "

@@ -202,7 +202,7 @@ def encode_clip(tokenizer: MotionTokenizer, clip: Clip) -> Int[ndarray, " t"]:
 def measure_poses(tokenizer: MotionTokenizer) -> Float[ndarray, "c channel"]:
     """What each motion code shows on a face at rest that holds it, as ARKit curves."""
     poses = []
-    for codes in torch.arange(tokenizer.codebook_size).split(_POSES):
+    for codes in torch.split(torch.arange(tokenizer.codebook_size), _POSES):
         held = tokenizer.preview(codes[:, None].expand(-1, _POSE_FRAMES))
         poses += [curves_from_motion(motion)[-1] for motion in held]
     return torch.stack(poses).numpy()

@@ -77,9 +77,10 @@ class Tuning(nn.Module):
 
     def forward(self, batch: TuningBatch) -> tuple[Float[Tensor, " b"], Float[Tensor, " b"]]:
         """Give the cross-entropy of every prompt, and equal weights."""
-        halves = self.words(batch).unflatten(-1, (2, -1))
+        words = self.words(batch)
+        halves = words.view(len(words), 2, -1)
         spread = halves.detach().std(dim=(0, 2), keepdim=True)
-        words = (halves + batch.noise.view_as(halves) * spread).flatten(1)
+        words = (halves + batch.noise.view_as(halves) * spread).view_as(words)
         found: tuple[Tensor, Tensor] = self.naming(
             NamingBatch(words, batch.counts, batch.static_gain, batch.targets)
         )
