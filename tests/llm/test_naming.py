@@ -6,7 +6,7 @@ from tests.llm.llm_world import FakeWords, make_mixture
 
 from mien.llm.mixture import Variation
 from mien.llm.naming import COUNTS, CountingMixture, Naming, NamingMixture
-from mien.llm.prefix import SentenceReader, WordPrefix
+from mien.llm.prefix import SentenceReader, Wording, WordPrefix
 from mien.llm.stage import Schedule, train_stage
 
 PLAIN = Variation(0.0, 0.0, 0.0)
@@ -91,7 +91,7 @@ def test_only_a_prompt_for_one_thing_tells_what_it_does_not_ask_for() -> None:
     assert prefix.counter is not None
     found = set()
     for words in torch.randn(40, 4, FakeWords.width):
-        prompt, count = prefix.read(words), torch.tensor([4])
+        prompt, count = prefix.read(Wording(words)), torch.tensor([4])
         is_one = prefix.counter.scores(prefix.counter(words, count))[0].softmax(0)[0] > 0.5
         assert prompt.names is not None and (prompt.uncalled is not None) == bool(is_one)
         if prompt.uncalled is not None:
@@ -102,4 +102,16 @@ def test_only_a_prompt_for_one_thing_tells_what_it_does_not_ask_for() -> None:
 
 def test_a_prefix_that_does_not_count_tells_nothing_of_it() -> None:
     prefix = WordPrefix(FakeWords.width, 24, 32, num_entries=5).eval()
-    assert prefix.read(torch.randn(4, FakeWords.width)).uncalled is None
+    assert prefix.read(Wording(torch.randn(4, FakeWords.width))).uncalled is None
+
+
+def test_names_are_the_mean_of_both_readings() -> None:
+    torch.manual_seed(2)
+    prefix = WordPrefix(FakeWords.width, 24, 32, num_entries=5).eval()
+    words, tuned = torch.randn(3, FakeWords.width), torch.randn(3, FakeWords.width)
+    first, second = prefix.name([Wording(words)]), prefix.name([Wording(tuned)])
+    both = prefix.name([Wording(words, tuned)])
+    torch.testing.assert_close(both.exp(), (first.exp() + second.exp()) / 2)
+    prompt = prefix.read(Wording(words, tuned))
+    torch.testing.assert_close(prompt.names, both[0])
+    assert torch.equal(prompt.words, prefix.read(Wording(words)).words)

@@ -27,7 +27,7 @@ from mien.llm.plan import (
     ticks_of,
     window_lines,
 )
-from mien.llm.prefix import Prompt, WordPrefix
+from mien.llm.prefix import Prompt, Wording, WordPrefix
 from mien.llm.reader import Reader
 from mien.llm.restraints import barred_codes, barred_entries
 from mien.llm.sampling import Sampling
@@ -119,7 +119,7 @@ class MotionLanguageModel:
         encoder: Gives word vectors; None loads the installed MiniLM when it is first needed.
         poses: What each motion code shows on a face at rest, as ARKit curves; with None a prompt
             forbids actions and not what shows beside others.
-        updates: Of the encoder where it reads for names, as `mien.llm.tuning` made them.
+        updates: Of the encoder, for a second reading of names, as `mien.llm.tuning` made them.
     """
 
     def __init__(
@@ -139,7 +139,7 @@ class MotionLanguageModel:
         self._encoder = encoder
         self._poses = poses
         self._updates = updates
-        self._naming_encoder: WordEncoder | None = None
+        self._tuned_encoder: WordEncoder | None = None
 
     @classmethod
     def load(
@@ -178,15 +178,6 @@ class MotionLanguageModel:
         if self._encoder is None:
             self._encoder = WordEncoder.default()
         return self._encoder
-
-    @property
-    def naming_encoder(self) -> WordEncoder:
-        """The word encoder that names are read with: the same one, or a tuned one."""
-        if self._updates is None:
-            return self.encoder
-        if self._naming_encoder is None:
-            self._naming_encoder = self.encoder.updated(*self._updates)
-        return self._naming_encoder
 
     def generate_motion(
         self,
@@ -377,17 +368,15 @@ class MotionLanguageModel:
         entries = self.vocabulary.entries
         parts = [spoken_parts(text) if self._prefix.sentence else () for text in texts]
         spoken_texts = [part.text for part in itertools.chain(*parts)]
-        vectors = iter(self.naming_encoder.encode([*texts, *spoken_texts]))
-        naming = [next(vectors) for _ in texts]
-        words = naming if self._updates is None else self.encoder.encode(texts)
-        prompts = [self._prefix.read(*each) for each in zip(words, naming, strict=True)]
+        wordings = iter(self._encode([*texts, *spoken_texts]))
+        prompts = [self._prefix.read(next(wordings)) for _ in texts]
         out = []
         for text, prompt, spoken in zip(texts, prompts, parts, strict=True):
             barred = barred_entries(text, entries)
             codes = None if self._poses is None else barred_codes(text, self._poses)
             orders: tuple[Order, ...] = ()
             if spoken and prompt.names is not None:
-                names = self._prefix.name([next(vectors) for _ in spoken])
+                names = self._prefix.name([next(wordings) for _ in spoken])
                 sides = dict(zip(entries, self.vocabulary.entry_sides, strict=True))
                 last = barred[-1] if barred else None
                 orders = named_orders(spoken, names, prompt.names, sides, last)
@@ -398,6 +387,15 @@ class MotionLanguageModel:
                 )
             )
         return out
+
+    def _encode(self, texts: Sequence[str]) -> list[Wording]:
+        words = self.encoder.encode(texts)
+        if self._updates is None:
+            return [Wording(each) for each in words]
+        if self._tuned_encoder is None:
+            self._tuned_encoder = self.encoder.updated(*self._updates)
+        tuned = self._tuned_encoder.encode(texts)
+        return [Wording(*each) for each in zip(words, tuned, strict=True)]
 
     def _read_prompt(self, text: str) -> Prompt:
         return self.read_prompts([text])[0]

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -13,6 +14,18 @@ from mien.llm.times import Clause
 
 _ALONE = 0.5  # likelihood from which a prompt counts as one for one thing alone
 _ALSO = 0.1  # the share of such a prompt that a second entry must answer
+
+
+class Wording(NamedTuple):
+    """The words of a text.
+
+    Attributes:
+        words: Their vectors as the language model reads them.
+        tuned: As a tuned encoder gives them, for names; None where there is none.
+    """
+
+    words: Float[Tensor, "w f"]
+    tuned: Float[Tensor, "w f"] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -184,22 +197,15 @@ class WordPrefix(WordProjection):
             counts = torch.tensor([len(words)], device=words.device)
         return self._with_sentences(out, self.sentence(words, counts, static_gain), counts)
 
-    def read(
-        self, words: Float[Tensor, "w f"], naming: Float[Tensor, "w f"] | None = None
-    ) -> Prompt:
-        """Make a prompt of its word vectors.
-
-        Args:
-            words: As the language model reads them.
-            naming: As they are read for names; None takes the same.
-        """
+    def read(self, wording: Wording) -> Prompt:
+        """Make a prompt of its words."""
+        words = wording.words
         out = super().forward(words)
         if self.sentence is None:
             return Prompt(out)
         counts = torch.tensor([len(words)], device=words.device)
         sentence = self.sentence(words, counts)
-        named = sentence if naming is None else self.sentence(naming, counts)
-        names = self.sentence.scores(named)[0].log_softmax(dim=-1)
+        names = self.name([wording])[0]
         return Prompt(
             self._with_sentences(out, sentence, counts),
             names,
@@ -213,10 +219,22 @@ class WordPrefix(WordProjection):
         numbers = self.counter.scores(self.counter(words, counts))[0].softmax(dim=-1)
         return bool(numbers[0] > _ALONE)
 
-    def name(self, texts: Sequence[Float[Tensor, "w f"]]) -> Float[Tensor, "t e"]:
-        """The logarithm of the share of each text that each entry answers, by its word vectors."""
+    def name(self, texts: Sequence[Wording]) -> Float[Tensor, "t e"]:
+        """The logarithm of the share of each text that each entry answers.
+
+        Where there are tuned words too, the share is the mean of what is read in both, which errs
+        less than either.
+        """
         if self.sentence is None:
             raise ValueError("Names need a prefix that reads sentences.")
+        names = self._named([text.words for text in texts])
+        tuned = [text.tuned for text in texts if text.tuned is not None]
+        if not tuned:
+            return names
+        return torch.logaddexp(names, self._named(tuned)) - math.log(2)
+
+    def _named(self, texts: Sequence[Float[Tensor, "w f"]]) -> Float[Tensor, "t e"]:
+        assert self.sentence is not None, "checked by who asks"
         counts = torch.tensor([len(words) for words in texts], device=texts[0].device)
         return self.sentence.scores(self.sentence(torch.cat(list(texts)), counts)).log_softmax(-1)
 

@@ -3,7 +3,7 @@
 MiniLM was made to find texts that are about the same, whatever they make a face do. Low-rank
 updates of its upper layers learn that, from the prompts that the reader of sentences learned from.
 The reader stays as it is, and so does the language model, which goes on reading the words that it
-knows: only names come from the tuned encoder.
+knows: only names come from the tuned encoder, as the mean of a reading with it and one without.
 """
 
 import json
