@@ -25,8 +25,8 @@ _SEEN_TICKS = 5  # 1 s: what is shorter is hardly seen
 _MOST_PARTS = 6  # a longer text tells a story
 THEN = r"then|finally|next|until|afterwards?|after (?:it|that|this|which)"
 _BECOMING = (
-    r"(?:(?:fad|turn|melt|grow|chang|dissolv|morph|shift|slid|collaps|crumbl|tip|soften|harden)"
-    r"(?:e|es|s|ing|ping|ps)? (?:slowly |quickly |gradually )?into|giv(?:e|es|ing) way to)"
+    r"(?:(?:fad|turn|melt|grow|chang|dissolv|morph|shift|slid|collaps|crumbl|soften|harden)"
+    r"(?:e|es|s|ing)? (?:slowly |quickly |gradually )?into|giv(?:e|es|ing) way to)"
 )
 _SOONER_OR_LATER = rf"{THEN}|once|now|before|{_BECOMING}"
 _JOINT = re.compile(
@@ -155,11 +155,14 @@ def _named(
     part: Part, entry: str, before: Sequence[Order], entry_sides: Mapping[str, Sequence[str]]
 ) -> Order | None:
     """An entry by its name, which counts once, or once a side."""
-    sides = entry_sides[entry]
-    side = _side_of(part.text) or ("both" not in sides and _bare_side_of(part.text)) or None
-    order = Order(entry, False, side if side in sides else None)
-    known = [each.side for each in before if each.entry == entry]
-    return None if known and (order.side is None or {order.side, None} & {*known}) else order
+    sides, side = entry_sides[entry], _side_of(part.text)
+    if side is None and "both" not in sides:
+        side = _bare_side_of(part.text)
+    if side not in sides:
+        side = None
+    known = [order.side for order in before if order.entry == entry]
+    is_new = not known or not (side is None or side in known or None in known)
+    return Order(entry, False, side) if is_new else None
 
 
 def _once_more(
