@@ -52,6 +52,9 @@ def test_what_was_learned_is_the_same_when_it_is_read_again(tmp_path: Path) -> N
     torch.testing.assert_close(found, _words(tuning), rtol=1e-2, atol=2e-3)
     assert (found - before)[:, :384].abs().max() > 0.1
     assert torch.equal(found[:, 384:], before[:, 384:])
+    both = plain.encode_both(tuned, TEXTS)
+    assert torch.equal(torch.cat([own for own, _ in both]), before)
+    assert torch.equal(torch.cat([other for _, other in both]), found)
     assert "/" not in str(updates[1]).replace("sentence-transformers/", "")
 
 

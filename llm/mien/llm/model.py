@@ -389,13 +389,12 @@ class MotionLanguageModel:
         return out
 
     def _encode(self, texts: Sequence[str]) -> list[Wording]:
-        words = self.encoder.encode(texts)
         if self._updates is None:
-            return [Wording(each) for each in words]
+            return [Wording(each) for each in self.encoder.encode(texts)]
         if self._tuned_encoder is None:
             self._tuned_encoder = self.encoder.updated(*self._updates)
-        tuned = self._tuned_encoder.encode(texts)
-        return [Wording(*each) for each in zip(words, tuned, strict=True)]
+        both = self.encoder.encode_both(self._tuned_encoder, texts)
+        return [Wording(*each) for each in both]
 
     def _read_prompt(self, text: str) -> Prompt:
         return self.read_prompts([text])[0]

@@ -24,7 +24,7 @@ from mien.llm.storage import add_lora
 MAX_WORDS = 128
 MAX_PIECES = 510  # BERT's 512 positions less [CLS] and [SEP]
 MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
-_HEADS, _EPS = 12, 1e-12  # all-MiniLM-L6-v2, config.json
+_LAYERS, _HEADS, _EPS = 6, 12, 1e-12  # all-MiniLM-L6-v2, config.json
 
 
 class WordEncoder:
@@ -51,6 +51,7 @@ class WordEncoder:
         self._tokenizer = Tokenizer.from_file(str(self.folder / "tokenizer.json"))
         self._tokenizer.no_truncation()
         self._tokenizer.no_padding()
+        self._num_shared = _LAYERS
 
     @staticmethod
     @cache
@@ -59,9 +60,10 @@ class WordEncoder:
         return WordEncoder()
 
     def updated(self, state: Mapping[str, Tensor], config: Mapping[str, Any]) -> "WordEncoder":
-        """The same encoder with a peft adapter added to its weights."""
+        """The same encoder with a peft adapter added to the weights of its upper layers."""
         encoder = copy(self)
         encoder._weights = add_lora(self._weights, state, config)
+        encoder._num_shared = min(config["layers_to_transform"])
         return encoder
 
     def pieces(
@@ -97,13 +99,27 @@ class WordEncoder:
         Raises:
             ValueError: If a text has no words, or more than 128.
         """
+        return [words for (words,) in self._encode(texts, (), batch_size)]
+
+    def encode_both(
+        self, updated: "WordEncoder", texts: Sequence[str]
+    ) -> list[tuple[Float[Tensor, "words width"], Float[Tensor, "words width"]]]:
+        """Give each text's word vectors, and those of an updated encoder.
+
+        The lower layers, which both have, are gone through once.
+        """
+        return [(own, other) for own, other in self._encode(texts, (updated,), 64)]
+
+    def _encode(
+        self, texts: Sequence[str], others: "Sequence[WordEncoder]", batch_size: int
+    ) -> list[tuple[Tensor, ...]]:
         encodings = self._encodings(texts)
         order = sorted(range(len(texts)), key=lambda i: len(encodings[i].ids))
-        out: dict[int, Tensor] = {}
+        out: dict[int, tuple[Tensor, ...]] = {}
         for at in range(0, len(order), batch_size):
             rows = order[at : at + batch_size]
-            for row, words in zip(rows, self._words([encodings[i] for i in rows]), strict=True):
-                out[row] = words
+            words = self._words([encodings[i] for i in rows], others)
+            out.update(zip(rows, words, strict=True))
         return [out[i] for i in range(len(texts))]
 
     def _encodings(self, texts: Sequence[str]) -> list[Encoding]:
@@ -113,34 +129,48 @@ class WordEncoder:
         return encodings
 
     @torch.inference_mode()
-    def _words(self, encodings: list[Encoding]) -> list[Tensor]:
+    def _words(
+        self, encodings: list[Encoding], others: "Sequence[WordEncoder]"
+    ) -> list[tuple[Tensor, ...]]:
         ids, mask = _pad([encoding.ids for encoding in encodings])
-        hidden = self._forward(ids, mask)
-        static = self._weights["embeddings.word_embeddings.weight"][ids]
-        both = torch.cat([hidden, static], dim=-1)  # [B, T, 768]
-        return [_mean_pieces(both[i], e.word_ids) for i, e in enumerate(encodings)]
+        shared = min(encoder._num_shared for encoder in (self, *others))
+        x = self._layers(self._embed(ids, mask), mask, range(shared))
+        static = self._weights["embeddings.word_embeddings.weight"][ids[mask[:, 0, 0]]]
+        each = []
+        for encoder in (self, *others):
+            hidden = encoder._layers(x, mask, range(shared, _LAYERS))
+            both = torch.cat([hidden, static], dim=-1)  # [N, 768]
+            own = torch.split(both, [len(encoding.ids) for encoding in encodings])
+            rows = zip(own, encodings, strict=True)
+            each.append([_mean_pieces(pieces, encoding.word_ids) for pieces, encoding in rows])
+        return list(zip(*each, strict=True))
 
-    def _forward(self, ids: Tensor, mask: Tensor) -> Tensor:
-        w = self._weights
-        x = w["embeddings.word_embeddings.weight"][ids]
-        x = x + w["embeddings.position_embeddings.weight"][: ids.shape[1]]
-        x = self._norm(x + w["embeddings.token_type_embeddings.weight"][0], "embeddings.LayerNorm")
-        for i in range(6):
+    def _embed(self, ids: Tensor, mask: Tensor) -> Tensor:
+        """Input embeddings of the real pieces, text after text; padding is only attention's."""
+        w, real = self._weights, mask[:, 0, 0]
+        x = w["embeddings.word_embeddings.weight"][ids[real]]
+        x = x + w["embeddings.position_embeddings.weight"][real.nonzero()[:, 1]]
+        return self._norm(
+            x + w["embeddings.token_type_embeddings.weight"][0], "embeddings.LayerNorm"
+        )
+
+    def _layers(self, x: Tensor, mask: Tensor, numbers: range) -> Tensor:
+        for i in numbers:
             x = self._layer(x, mask, f"encoder.layer.{i}.")
         return x
 
     def _layer(self, x: Tensor, mask: Tensor, name: str) -> Tensor:
-        batch, length, width = x.shape
-        q, k, v = (
-            self._linear(x, f"{name}attention.self.{part}").view(batch, length, _HEADS, -1)
-            for part in ("query", "key", "value")
-        )
+        real = mask[:, 0, 0]
+
+        def heads(part: str) -> Tensor:
+            padded = x.new_zeros(*real.shape, x.shape[-1])
+            padded[real] = self._linear(x, f"{name}attention.self.{part}")
+            return padded.view(*real.shape, _HEADS, -1).transpose(1, 2)
+
         y = F.scaled_dot_product_attention(
-            q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2), attn_mask=mask
+            heads("query"), heads("key"), heads("value"), attn_mask=mask
         )
-        y = self._linear(
-            y.transpose(1, 2).reshape(batch, length, width), f"{name}attention.output.dense"
-        )
+        y = self._linear(y.transpose(1, 2).flatten(2)[real], f"{name}attention.output.dense")
         x = self._norm(x + y, f"{name}attention.output.LayerNorm")
         y = F.gelu(self._linear(x, f"{name}intermediate.dense"))
         return self._norm(x + self._linear(y, f"{name}output.dense"), f"{name}output.LayerNorm")
