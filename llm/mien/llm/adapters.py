@@ -3,10 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import load_file
-
 from mien.llm.network import PrefixedModel
-from mien.llm.storage import Direction
+from mien.llm.storage import Direction, read_adapter
 
 
 def attach_adapter(
@@ -50,7 +48,7 @@ def begin_adapter(adapted: Any, direction: Direction, folder: Path) -> None:
     """Give an attached adapter the weights that `save_adapter` wrote."""
     from peft import set_peft_model_state_dict
 
-    state = load_file(folder / direction / "adapter_model.safetensors")
+    state, _ = read_adapter(folder / direction)
     found: Any = set_peft_model_state_dict(adapted, state, adapter_name=direction)
     if found.unexpected_keys:
         raise ValueError(

@@ -70,6 +70,14 @@ class Naming(nn.Module):
         return losses, torch.ones_like(losses)
 
 
+def draw_static_gain(
+    counts: Int[Tensor, " b"], variation: Variation, rng: np.random.Generator
+) -> Float[Tensor, " n"]:
+    """How much of each word's static half shows: for some texts nothing."""
+    shows = rng.random(len(counts)) >= variation.hide_static
+    return torch.from_numpy(shows.astype(np.float32)).repeat_interleave(counts)
+
+
 @dataclass(frozen=True, eq=False)
 class NamingMixture:
     """Draws batches, each a function of (seed, step, worker).
@@ -91,9 +99,8 @@ class NamingMixture:
         """Draw a worker's batch of a step."""
         indices, rng = self._drawn(seed, step, worker)
         words = [drop_and_disturb(self.texts.words(i), self.variation, rng)[0] for i in indices]
-        shows = rng.random(len(indices)) >= self.variation.hide_static
         counts = torch.tensor([len(each) for each in words])
-        gains = torch.from_numpy(shows.astype(np.float32)).repeat_interleave(counts)
+        gains = draw_static_gain(counts, self.variation, rng)
         return self.task, NamingBatch(torch.cat(words), counts, gains, self._targets(indices))
 
     def _drawn(self, seed: int, step: int, worker: int) -> tuple[list[int], np.random.Generator]:

@@ -192,13 +192,15 @@ def _once_more(
 
 def _side_of(text: str) -> str | None:
     """The only side that a text names."""
-    named = {(match[1] or match[2]).lower() for match in _SIDE.finditer(text)}
-    return named.pop() if len(named) == 1 else None
+    return _only({(match[1] or match[2]).lower() for match in _SIDE.finditer(text)})
 
 
 def _bare_side_of(text: str) -> str | None:
     """The only side that a text names, of whatever."""
-    named = set(re.findall(r"\b(?:left|right)\b", text.lower()))
+    return _only(set(re.findall(r"\b(?:left|right)\b", text.lower())))
+
+
+def _only(named: set[str]) -> str | None:
     return named.pop() if len(named) == 1 else None
 
 

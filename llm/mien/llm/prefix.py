@@ -205,7 +205,8 @@ class WordPrefix(WordProjection):
             return Prompt(out)
         counts = torch.tensor([len(words)], device=words.device)
         sentence = self.sentence(words, counts)
-        names = self.name([wording])[0]
+        tuned = None if wording.tuned is None else self.sentence(wording.tuned, counts)
+        names = self._names(sentence, tuned)[0]
         return Prompt(
             self._with_sentences(out, sentence, counts),
             names,
@@ -227,16 +228,24 @@ class WordPrefix(WordProjection):
         """
         if self.sentence is None:
             raise ValueError("Names need a prefix that reads sentences.")
-        names = self._named([text.words for text in texts])
+        words = torch.cat([text.words for text in texts])
+        counts = torch.tensor([len(text.words) for text in texts], device=words.device)
         tuned = [text.tuned for text in texts if text.tuned is not None]
-        if not tuned:
-            return names
-        return torch.logaddexp(names, self._named(tuned)) - math.log(2)
+        return self._names(
+            self.sentence(words, counts),
+            self.sentence(torch.cat(tuned), counts) if tuned else None,
+        )
 
-    def _named(self, texts: Sequence[Float[Tensor, "w f"]]) -> Float[Tensor, "t e"]:
+    def _names(
+        self, sentences: Float[Tensor, "t d"], tuned: Float[Tensor, "t d"] | None
+    ) -> Float[Tensor, "t e"]:
+        """The logarithm of shares by what the sentence reader made of texts, once or twice."""
         assert self.sentence is not None, "checked by who asks"
-        counts = torch.tensor([len(words) for words in texts], device=texts[0].device)
-        return self.sentence.scores(self.sentence(torch.cat(list(texts)), counts)).log_softmax(-1)
+        names = self.sentence.scores(sentences).log_softmax(dim=-1)
+        if tuned is None:
+            return names
+        others = self.sentence.scores(tuned).log_softmax(dim=-1)
+        return torch.logaddexp(names, others) - math.log(2)
 
     def _with_sentences(
         self, out: Float[Tensor, "n d"], sentences: Float[Tensor, "b d"], counts: Int[Tensor, " b"]

@@ -260,8 +260,7 @@ class Trainer:
         start = self.config.start
         is_kept = not self.config.adapter.steps or direction not in self.config.directions
         if start is not None and is_kept:
-            source, target = start / direction, folder / direction
-            once(lambda: shutil.copytree(source, target, dirs_exist_ok=True))
+            _keep(start / direction, folder / direction)
             return []
         is_foreign = self.config.base is not None
         rows = (self.vocabulary.num_text, self.vocabulary.size) if is_foreign else None
@@ -380,8 +379,7 @@ def train_llm(
     }
     if config.start is not None:
         if not config.tuning.steps and (config.start / ENCODER).is_dir():
-            source, target = config.start / ENCODER, config.out / ENCODER
-            once(lambda: shutil.copytree(source, target, dirs_exist_ok=True))
+            _keep(config.start / ENCODER, config.out / ENCODER)
         made["before"] = json.loads((config.start / "card.json").read_text())
     card_model = new_model(vocabulary, trainer.word_width, config.seed, config.base)
     once(lambda: write_card(config.out, card_model, asdict(config), made))
@@ -425,6 +423,11 @@ def _codec(config: TrainLlmConfig) -> tuple[TextCodec, int]:
     model, tokenizer = load_base(config.base)
     codec = TextCodec(tokenizer)
     return codec, max(codec.size, model.get_input_embeddings().weight.shape[0])
+
+
+def _keep(source: Path, target: Path) -> None:
+    """Take over what stays as it was."""
+    once(lambda: shutil.copytree(source, target, dirs_exist_ok=True))
 
 
 def _finish_stage(model: Learner, losses: list[float], folder: Path) -> None:

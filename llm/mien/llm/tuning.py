@@ -18,10 +18,10 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from mien.llm.mixture import Variation
-from mien.llm.naming import Naming, NamingBatch, NamingMixture
+from mien.llm.naming import Naming, NamingBatch, NamingMixture, draw_static_gain
 from mien.llm.prefix import SentenceReader
 from mien.llm.storage import ENCODER
-from mien.llm.word_encoder import WordEncoder
+from mien.llm.word_encoder import WordEncoder, mean_pieces
 
 RANK = 16
 LAYERS = (2, 3, 4, 5)  # of six: what lies below knows words, what lies above sentences
@@ -36,8 +36,8 @@ class TuningBatch:
     Attributes:
         pieces: Ids, padded.
         is_real: Which are none of the padding.
-        word_of: The number of the word in the whole batch that each piece belongs to; -1 where
-            it belongs to none.
+        word_of: For each that is real the number of its word in the whole batch; -1 where it
+            belongs to none.
         counts: Words of each prompt.
         static_gain: One a word: how much of its static half shows.
         noise: To add to word vectors, in their own standard deviations.
@@ -46,7 +46,7 @@ class TuningBatch:
 
     pieces: Int[Tensor, "b t"]
     is_real: Bool[Tensor, "b t"]
-    word_of: Int[Tensor, "b t"]
+    word_of: Int[Tensor, " p"]
     counts: Int[Tensor, " b"]
     static_gain: Float[Tensor, " n"]
     noise: Float[Tensor, "n f"]
@@ -91,12 +91,7 @@ class Tuning(nn.Module):
         said = {"input_ids": batch.pieces, "attention_mask": batch.is_real.long()}
         hidden = self.encoder[0](said)["token_embeddings"].float()
         static = self.encoder[0].auto_model.embeddings.word_embeddings(batch.pieces)
-        both = torch.cat([hidden, static], dim=-1)
-        belongs = batch.word_of >= 0
-        group = batch.word_of[belongs]
-        sums = both.new_zeros(batch.num_positions, both.shape[-1])
-        sums = sums.index_add(0, group, both[belongs])
-        return sums / torch.bincount(group, minlength=len(sums))[:, None]
+        return mean_pieces(torch.cat([hidden, static], dim=-1)[batch.is_real], batch.word_of)
 
     def save(self, folder: Path) -> None:
         """Write the updates to `folder/encoder`, in half precision, as peft lays them out."""
@@ -162,18 +157,7 @@ def tuning_batch(
 ) -> TuningBatch:
     """Cut texts into pieces and draw how their words are varied."""
     encoder = WordEncoder.default()
-    pieces, is_real, words = encoder.pieces(texts)
-    counts = words.amax(dim=1) + 1
-    before = counts.cumsum(0) - counts
-    total = int(counts.sum())
-    shows = torch.from_numpy((rng.random(len(texts)) >= variation.hide_static).astype(np.float32))
-    noise = torch.from_numpy(rng.standard_normal((total, encoder.width), dtype=np.float32))
-    return TuningBatch(
-        pieces,
-        is_real,
-        torch.where(words >= 0, words + before[:, None], -1),
-        counts,
-        shows.repeat_interleave(counts),
-        noise * variation.word_noise,
-        targets,
-    )
+    pieces = encoder.pieces(texts)
+    gain = draw_static_gain(pieces.counts, variation, rng)
+    noise = torch.from_numpy(rng.standard_normal((len(gain), encoder.width), dtype=np.float32))
+    return TuningBatch(*pieces, gain, noise * variation.word_noise, targets)

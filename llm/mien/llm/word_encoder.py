@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from copy import copy
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -25,6 +25,23 @@ MAX_WORDS = 128
 MAX_PIECES = 510  # BERT's 512 positions less [CLS] and [SEP]
 MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 _LAYERS, _HEADS, _EPS = 6, 12, 1e-12  # all-MiniLM-L6-v2, config.json
+
+
+class Pieces(NamedTuple):
+    """Texts as word pieces.
+
+    Attributes:
+        ids: Padded.
+        is_real: Which are none of the padding.
+        word_of: For each of the real ones, text after text, the number of its word among those of
+            all texts; -1 where it belongs to none.
+        counts: Words of each text.
+    """
+
+    ids: Int[Tensor, "b t"]
+    is_real: Bool[Tensor, "b t"]
+    word_of: Int[Tensor, " n"]
+    counts: Int[Tensor, " b"]
 
 
 class WordEncoder:
@@ -66,25 +83,13 @@ class WordEncoder:
         encoder._num_shared = min(config["layers_to_transform"])
         return encoder
 
-    def pieces(
-        self, texts: Sequence[str]
-    ) -> tuple[Int[Tensor, "b t"], Bool[Tensor, "b t"], Int[Tensor, "b t"]]:
-        """Give texts as word pieces.
-
-        Returns:
-            Ids of pieces, padded; which of them are real; the number of the word in its text that
-            each belongs to, -1 for none.
+    def pieces(self, texts: Sequence[str]) -> Pieces:
+        """Cut texts into word pieces.
 
         Raises:
             ValueError: If a text has no words, or more than 128.
         """
-        encodings = self._encodings(texts)
-        ids, mask = _pad([encoding.ids for encoding in encodings])
-        words = torch.full_like(ids, -1)
-        for row, encoding in zip(words, encodings, strict=True):
-            own = [-1 if word is None else word for word in encoding.word_ids]
-            row[: len(own)] = torch.tensor(own)
-        return ids, mask[:, 0, 0], words
+        return _pieces(self._encodings(texts))
 
     def encode(
         self, texts: Sequence[str], batch_size: int = 64
@@ -132,17 +137,16 @@ class WordEncoder:
     def _words(
         self, encodings: list[Encoding], others: "Sequence[WordEncoder]"
     ) -> list[tuple[Tensor, ...]]:
-        ids, mask = _pad([encoding.ids for encoding in encodings])
+        ids, is_real, word_of, counts = _pieces(encodings)
+        mask = is_real[:, None, None, :]
         shared = min(encoder._num_shared for encoder in (self, *others))
         x = self._layers(self._embed(ids, mask), mask, range(shared))
-        static = self._weights["embeddings.word_embeddings.weight"][ids[mask[:, 0, 0]]]
+        static = self._weights["embeddings.word_embeddings.weight"][ids[is_real]]
         each = []
         for encoder in (self, *others):
             hidden = encoder._layers(x, mask, range(shared, _LAYERS))
-            both = torch.cat([hidden, static], dim=-1)  # [N, 768]
-            own = torch.split(both, [len(encoding.ids) for encoding in encodings])
-            rows = zip(own, encodings, strict=True)
-            each.append([_mean_pieces(pieces, encoding.word_ids) for pieces, encoding in rows])
+            words = mean_pieces(torch.cat([hidden, static], dim=-1), word_of)
+            each.append(torch.split(words, counts.tolist()))
         return list(zip(*each, strict=True))
 
     def _embed(self, ids: Tensor, mask: Tensor) -> Tensor:
@@ -210,19 +214,29 @@ def _check_length(text: str, encoding: Encoding) -> None:
         )
 
 
-def _pad(rows: list[list[int]]) -> tuple[Tensor, Tensor]:
-    """Right-pad to [B, T]; the mask is True where a key is real, [B, 1, 1, T]."""
+def _pieces(encodings: Sequence[Encoding]) -> Pieces:
+    rows = [encoding.ids for encoding in encodings]
     longest = max(map(len, rows))
     ids = torch.tensor([row + [0] * (longest - len(row)) for row in rows])
     lengths = torch.tensor([len(row) for row in rows])
-    mask = torch.arange(longest)[None, :] < lengths[:, None]
-    return ids, mask[:, None, None, :]
+    numbers, counts, total = [], [], 0
+    for encoding in encodings:
+        words = torch.tensor([-1 if word is None else word for word in encoding.word_ids])
+        belongs = words >= 0
+        _, group = torch.unique_consecutive(words[belongs], return_inverse=True)
+        words[belongs] = group + total
+        numbers.append(words)
+        counts.append(int(group[-1]) + 1)
+        total += counts[-1]
+    is_real = torch.arange(longest)[None, :] < lengths[:, None]
+    return Pieces(ids, is_real, torch.cat(numbers), torch.tensor(counts))
 
 
-def _mean_pieces(pieces: Tensor, word_ids: Sequence[int | None]) -> Tensor:
-    """Average the word pieces of each word, in order; [CLS], [SEP] and padding have no word."""
-    at = torch.tensor([i for i, word in enumerate(word_ids) if word is not None])
-    words = torch.tensor([word for word in word_ids if word is not None])
-    _, group = torch.unique_consecutive(words, return_inverse=True)
-    sums = pieces.new_zeros(int(group[-1]) + 1, pieces.shape[-1]).index_add_(0, group, pieces[at])
-    return sums / torch.bincount(group)[:, None]
+def mean_pieces(
+    pieces: Float[Tensor, "n f"], word_of: Int[Tensor, " n"]
+) -> Float[Tensor, "words f"]:
+    """Average the pieces of each word; [CLS] and [SEP] have no word."""
+    belongs = word_of >= 0
+    group = word_of[belongs]
+    sums = pieces.new_zeros(int(group[-1]) + 1, pieces.shape[-1])
+    return sums.index_add(0, group, pieces[belongs]) / torch.bincount(group)[:, None]
