@@ -27,7 +27,11 @@ def is_seen(prompt: Prompt, score: str, seconds: float) -> bool:
 
 @pytest.mark.parametrize(
     ("name", "count", "step", "least"),
-    [("several_things", 120, 1, 0.8), ("more_wording", 300, 3, 0.8)],
+    [
+        ("several_things", 120, 1, 0.8),
+        ("more_wording", 300, 3, 0.8),
+        ("fresh_wording", 435, 5, 0.72),
+    ],
 )
 def test_the_shipped_model_plans_most_of_what_is_asked_for(
     name: str, count: int, step: int, least: float

@@ -33,6 +33,9 @@ class FakeWords:
     def encode(self, texts: list[str], batch_size: int = 64) -> list[Tensor]:
         return [torch.stack([self._word(word) for word in text.split()]) for text in texts]
 
+    def ids(self, texts: list[str]) -> list[list[int]]:
+        return [[101, *(sum(word.encode()) for word in text.split()), 102] for text in texts]
+
     def _word(self, word: str) -> Tensor:
         generator = torch.Generator().manual_seed(sum(word.encode()))
         return torch.randn(self.width, generator=generator)

@@ -10,7 +10,7 @@ from tests.llm.llm_world import make_language_model
 from mien.llm import MotionLanguageModel
 from mien.llm.composer import Composer
 from mien.llm.drive import run_all
-from mien.llm.orders import Order, Part, insist, named_orders, put_in_row, spoken_parts, unmet
+from mien.llm.orders import Order, insist, named_orders, put_in_row, spoken_parts, unmet
 from mien.llm.plan import Line, parse_lines
 
 
@@ -21,6 +21,7 @@ from mien.llm.plan import Line, parse_lines
         ("wide eyes + open mouth", [("wide eyes", False), ("open mouth", False)]),
         ("smile -> gasp -> glare", [("smile", False), ("gasp", True), ("glare", True)]),
         ("nod while smiling", [("nod", False), ("smiling", False)]),
+        ("scrunch ur nose n wink", [("scrunch ur nose", False), ("wink", False)]),
         ("Nod. Now wink!", [("Nod", False), ("wink", True)]),
         ("nod and after that wink", [("nod", False), ("wink", True)]),
         ("start angry, end scared", [("start angry", False), ("end scared", True)]),
@@ -31,7 +32,32 @@ from mien.llm.plan import Line, parse_lines
     ],
 )
 def test_a_text_is_cut_where_it_joins(text: str, parts: list[tuple[str, bool]]) -> None:
-    assert spoken_parts(text) == tuple(Part(*part) for part in parts)
+    assert [(part.text, part.follows) for part in spoken_parts(text)] == parts
+
+
+@pytest.mark.parametrize(
+    ("text", "full"),
+    [
+        ("he looks down at the ball, up at the lights", "he looks up at the lights"),
+        ("she glances left at him, then right at her watch", "she glances right at her watch"),
+        ("turn to your left, now over to your right", "turn over to your right"),
+        ("purse the lips, slide them over to your left", "slide the lips over to your left"),
+        ("eyes shut tight... and then wide open", "eyes wide open"),
+        ("the jaw drops, snaps shut", "jaw snaps shut"),
+        ("mouth goes to the left, then goes to the right", "mouth goes to the right"),
+        ("close the left eye only. then right eye only", "close the right eye only"),
+        ("raise the left brow, now the right", "the right"),
+        ("the left cheek, it is up", "it is up"),
+        ("the jaw drops, he stares", "he stares"),
+        ("smile, open your mouth", "open your mouth"),
+        ("the jaw drops. this is it", "this is it"),
+    ],
+)
+def test_a_part_takes_the_words_that_it_leaves_out_from_the_one_before(
+    text: str, full: str
+) -> None:
+    parts = spoken_parts(text)
+    assert parts[0].full == parts[0].text and parts[1].full == full
 
 
 @pytest.mark.parametrize("text", ["smile", "...", "a, b, c, d, e, f and g", "sandpaper withal"])
@@ -86,6 +112,7 @@ def test_what_is_denied_is_not_named(text: str, named: tuple[int, ...]) -> None:
         ("turn, the left eyebrow goes up", "left"),
         ("turn, RIGHT brows up", "right"),
         ("turn, brows up in your left half", "left"),
+        ("turn, one eyebrow up", "left"),  # either would do
         ("turn, the left brow, I mean the right one", None),
         ("turn, brows up, left alone for good", None),
         ("turn, brows up right now", None),

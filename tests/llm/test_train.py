@@ -31,7 +31,8 @@ def _trainer(tmp_path: Path, base: str | None = None, num_text: int | None = Non
         vocabulary = replace(vocabulary, num_text=num_text)
     config = TrainLlmConfig(
         out=tmp_path / "out", base=base, naming=QUICK, counting=QUICK, text=QUICK, mixed=QUICK,
-        tuning=Schedule(0), adapter=QUICK, rank=2, text_batch=3, clip_batch=2,
+        lexical=QUICK, tuning=Schedule(0), adapter=QUICK, rank=2, text_batch=3, clip_batch=2,
+        free_prompts=0,
     )  # fmt: skip
     return Trainer(
         config, vocabulary, mixture.codec, mixture.texts, mixture.clips, FakeWords.width
@@ -62,8 +63,8 @@ Trained = tuple[Path, dict[str, list[float]]]
 
 def test_a_trained_model_is_saved_and_speaks(trained: Trained) -> None:
     folder, losses = trained
-    stages = {"naming", "counting", "tuning", "text", "mixed", "text_to_motion", "motion_to_text"}
-    assert set(losses) == stages
+    readers = {"naming", "counting", "lexical", "tuning"}
+    assert set(losses) == {*readers, "text", "mixed", "text_to_motion", "motion_to_text"}
     loaded = MotionLanguageModel.load(folder / "out")
     loaded._encoder = FakeWords()  # type: ignore[assignment]
     ((score, codes),) = loaded.generate_motion(["she does left wink"], 2.0)
@@ -105,7 +106,8 @@ def test_a_foreign_base_is_adapted_and_loaded_by_its_folder(tmp_path: Path) -> N
     _save_tokenizer(folder)
     trainer = _trainer(tmp_path, str(folder), num_text=320)
     losses = trainer.train_all()
-    assert set(losses) == {"naming", "counting", "tuning", "text_to_motion", "motion_to_text"}
+    readers = {"naming", "counting", "lexical", "tuning"}
+    assert set(losses) == {*readers, "text_to_motion", "motion_to_text"}
     model = new_model(trainer.vocabulary, FakeWords.width, 0, str(folder))
     write_card(tmp_path / "out", model, asdict(trainer.config), {})
     loaded = MotionLanguageModel.load(tmp_path / "out", base=str(folder))

@@ -177,6 +177,8 @@ class TrainLanguageModel:
     """Steps of the sentence reader, which comes first."""
     counting_steps: int = 3000
     """Steps of the small reader that tells how many things a prompt asks for."""
+    lexical_steps: int = 2400
+    """Steps of the reader that names by words alone; 0 keeps that of --warm-start."""
     tuning_steps: int = 3000
     """Steps of the encoder that names are read with; 0 keeps that of --warm-start."""
     text_steps: int = 2200
@@ -200,7 +202,7 @@ class TrainLanguageModel:
         with refusing():
             check_corpus(self.data)
             check_seed(self.seed)
-            stages = ("naming", "counting", "tuning", "text", "mixed", "adapter")
+            stages = ("naming", "counting", "lexical", "tuning", "text", "mixed", "adapter")
             least = 1 if self.warm_start is None else 0
             check_least(self, {f"{stage}_steps": least for stage in stages})
             check_folder(self.out)
@@ -217,6 +219,7 @@ class TrainLanguageModel:
                 start=self.warm_start,
                 naming=replace(usual.naming, steps=self.naming_steps),
                 counting=replace(usual.counting, steps=self.counting_steps),
+                lexical=replace(usual.lexical, steps=self.lexical_steps),
                 tuning=replace(usual.tuning, steps=self.tuning_steps),
                 text=replace(usual.text, steps=self.text_steps),
                 mixed=replace(usual.mixed, steps=self.mixed_steps),

@@ -4,6 +4,7 @@ import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import torch
@@ -12,11 +13,13 @@ from numpy import ndarray
 from safetensors.torch import load_file
 from torch import Tensor
 
+from mien.data_synth.likeness import likeness
 from mien.llm.composer import Composer
 from mien.llm.decoder import Decoder
 from mien.llm.drive import run_all, stream_steps
 from mien.llm.editing import Edit, Editor, Misfit, frames_between
-from mien.llm.orders import Order, named_orders, spoken_parts
+from mien.llm.lexical import LexicalReader
+from mien.llm.orders import named_orders, spoken_parts
 from mien.llm.plan import (
     FPS,
     FRAMES_PER_TICK,
@@ -27,7 +30,7 @@ from mien.llm.plan import (
     ticks_of,
     window_lines,
 )
-from mien.llm.prefix import Prompt, Wording, WordPrefix
+from mien.llm.prefix import Prompt, Wording, WordPrefix, shared_names
 from mien.llm.reader import Reader
 from mien.llm.restraints import barred_codes, barred_entries
 from mien.llm.sampling import Sampling
@@ -37,6 +40,7 @@ from mien.llm.storage import (
     Direction,
     load_decoders,
     read_card,
+    read_lexical,
     read_poses,
     read_updates,
     shipped_folder,
@@ -120,6 +124,7 @@ class MotionLanguageModel:
         poses: What each motion code shows on a face at rest, as ARKit curves; with None a prompt
             forbids actions and not what shows beside others.
         updates: Of the encoder, for a second reading of names, as `mien.llm.tuning` made them.
+        lexical: Names by the words alone; None where there is no such reader.
     """
 
     def __init__(
@@ -131,6 +136,7 @@ class MotionLanguageModel:
         encoder: WordEncoder | None = None,
         poses: Float[ndarray, "c channel"] | None = None,
         updates: Adapter | None = None,
+        lexical: LexicalReader | None = None,
     ) -> None:
         self.vocabulary = vocabulary
         self.codec = codec
@@ -140,6 +146,7 @@ class MotionLanguageModel:
         self._poses = poses
         self._updates = updates
         self._tuned_encoder: WordEncoder | None = None
+        self._lexical = lexical
 
     @classmethod
     def load(
@@ -170,7 +177,10 @@ class MotionLanguageModel:
         prefix.load_state_dict(load_file(path / "prefix.safetensors"))
         codec = TextCodec.load(path / "tokenizer.json")
         poses, updates = read_poses(path), read_updates(path)
-        return cls(vocabulary, codec, prefix, decoders, poses=poses, updates=updates)
+        lexical = read_lexical(path)
+        return cls(
+            vocabulary, codec, prefix, decoders, poses=poses, updates=updates, lexical=lexical
+        )
 
     @property
     def encoder(self) -> WordEncoder:
@@ -367,34 +377,44 @@ class MotionLanguageModel:
         """Prompts of texts without their times, with what they forbid and what they name."""
         entries = self.vocabulary.entries
         parts = [spoken_parts(text) if self._prefix.sentence else () for text in texts]
-        spoken_texts = [part.text for part in itertools.chain(*parts)]
+        spoken_texts = [part.full for part in itertools.chain(*parts)]
         wordings = iter(self._encode([*texts, *spoken_texts]))
         prompts = [self._prefix.read(next(wordings)) for _ in texts]
         out = []
         for text, prompt, spoken in zip(texts, prompts, parts, strict=True):
             barred = barred_entries(text, entries)
             codes = None if self._poses is None else barred_codes(text, self._poses)
-            orders: tuple[Order, ...] = ()
+            prompt = replace(prompt, barred=barred, barred_codes=codes)
             if spoken and prompt.names is not None:
-                names = self._prefix.name([next(wordings) for _ in spoken])
+                named = self._prefix.name([next(wordings) for _ in spoken])
                 sides = dict(zip(entries, self.vocabulary.entry_sides, strict=True))
                 last = barred[-1] if barred else None
-                orders = named_orders(spoken, names, prompt.names, sides, last)
-            uncalled = None if orders else prompt.uncalled
-            out.append(
-                replace(
-                    prompt, barred=barred, barred_codes=codes, orders=orders, uncalled=uncalled
+                orders = named_orders(spoken, named, prompt.names, sides, last)
+                prompt = replace(
+                    prompt, orders=orders, uncalled=None if orders else prompt.uncalled
                 )
-            )
+            if prompt.uncalled is not None and prompt.names is not None:
+                prompt = replace(prompt, names=shared_names(prompt.names, self._likeness))
+            out.append(prompt)
         return out
 
     def _encode(self, texts: Sequence[str]) -> list[Wording]:
         if self._updates is None:
-            return [Wording(each) for each in self.encoder.encode(texts)]
-        if self._tuned_encoder is None:
-            self._tuned_encoder = self.encoder.updated(*self._updates)
-        both = self.encoder.encode_both(self._tuned_encoder, texts)
-        return [Wording(*each) for each in both]
+            wordings = [Wording(each) for each in self.encoder.encode(texts)]
+        else:
+            if self._tuned_encoder is None:
+                self._tuned_encoder = self.encoder.updated(*self._updates)
+            both = self.encoder.encode_both(self._tuned_encoder, texts)
+            wordings = [Wording(*each) for each in both]
+        if self._lexical is None:
+            return wordings
+        named = self._lexical.name(self.encoder.ids(texts))
+        return [x._replace(named=names) for x, names in zip(wordings, named, strict=True)]
+
+    @cached_property
+    def _likeness(self) -> Float[Tensor, "e e"]:
+        """How alike the entries look, from 0 to 1."""
+        return torch.from_numpy(likeness(self.vocabulary.entries)).float()
 
     def _read_prompt(self, text: str) -> Prompt:
         return self.read_prompts([text])[0]

@@ -1,6 +1,6 @@
 """Teaching readers of sentences: to name the actions that a prompt asks for, and to count them."""
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -16,7 +16,7 @@ from mien.llm.prefix import SentenceReader
 from mien.llm.vocabulary import Vocabulary
 
 COUNTS = 3  # one, two, more
-_SMOOTHING = 0.05
+SMOOTHING = 0.05
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,7 +65,7 @@ class Naming(nn.Module):
             self.reader.scores(sentences),
             batch.targets,
             reduction="none",
-            label_smoothing=_SMOOTHING,
+            label_smoothing=SMOOTHING,
         )
         return losses, torch.ones_like(losses)
 
@@ -76,6 +76,15 @@ def draw_static_gain(
     """How much of each word's static half shows: for some texts nothing."""
     shows = rng.random(len(counts)) >= variation.hide_static
     return torch.from_numpy(shows.astype(np.float32)).repeat_interleave(counts)
+
+
+def even_shares(asked: Sequence[Set[str]], vocabulary: Vocabulary) -> Float[Tensor, "b e"]:
+    """For each of some texts equal parts of the entries that it asks for."""
+    targets = torch.zeros(len(asked), len(vocabulary.entries))
+    for row, entries in enumerate(asked):
+        at = [vocabulary.entry(entry) - vocabulary.entry_start for entry in entries]
+        targets[row, at] = 1 / max(1, len(at))
+    return targets
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,12 +122,7 @@ class NamingMixture:
         return indices, rng
 
     def _targets(self, indices: Sequence[int]) -> Float[Tensor, "b e"]:
-        targets = torch.zeros(len(indices), len(self.vocabulary.entries))
-        for row, index in enumerate(indices):
-            asked = self._asked(index)
-            at = [self.vocabulary.entry(entry) - self.vocabulary.entry_start for entry in asked]
-            targets[row, at] = 1 / max(1, len(at))
-        return targets
+        return even_shares([self._asked(index) for index in indices], self.vocabulary)
 
     def _asked(self, index: int) -> set[str]:
         """The entries that a text asks for."""

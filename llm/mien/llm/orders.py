@@ -31,7 +31,7 @@ _BECOMING = (
 _SOONER_OR_LATER = rf"{THEN}|once|now|before|{_BECOMING}"
 _JOINT = re.compile(
     r"\s*(?:[,;.!?:+&>/\n()\"“”]|->|→|\s[-–—]\s"
-    rf"|\b(?:and|while|with|plus|as|but|{_SOONER_OR_LATER})\b)+\s*",
+    rf"|\b(?:and|n|while|with|plus|as|but|{_SOONER_OR_LATER})\b)+\s*",
     re.IGNORECASE,
 )
 _DEEDS = "wink|blink|smirk|look|glance|tilt|turn"
@@ -49,6 +49,9 @@ _OF_FACE = "eye|brow|eyebrow|cheek|corner|side|one|half|lid|eyelid|nostril|lip"
 _SIDE = re.compile(
     rf"\b(?:{_WHOSE})\s+(left|right)\b|\b(left|right)\s+(?:{_OF_FACE})s?\b", re.IGNORECASE
 )
+_EITHER = re.compile(
+    r"\b(?:one|a single|an?) (?:brow|eyebrow|cheek|nostril|corner|side)\b", re.IGNORECASE
+)
 _OTHER = re.compile(
     r"\b(?:the )?(?:other|opposite) (?:one|eye|brow|eyebrow|cheek|corner|side|way|"
     r"direction|shoulder)\b|\bvice versa\b",
@@ -57,6 +60,27 @@ _OTHER = re.compile(
 _DIRECTION = re.compile(  # of what was named last, where a part says nothing more
     rf"\W*(?:(?:over|back|and|now|go|all the way) )*(?:to )?(?:(?:{_WHOSE}) )?"
     r"(?P<side>left|right)(?: (?:side|again|too|now))?\W*",
+    re.IGNORECASE,
+)
+_FACE = (
+    "eyes?|gaze|lids?|eyelids?|brows?|eyebrows?|lips?|mouth|jaw|tongue|cheeks?|nose|head|chin|face"
+)
+_SUBJECT = re.compile(rf"\b(?:{_FACE})\b", re.IGNORECASE)
+_BEGINS = re.compile(rf"\W*(?:(?:{_WHOSE}) )?(?P<noun>{_FACE}) \w", re.IGNORECASE)
+_GOES_ON = re.compile(r"\W*(?!(?:is|as|this|his|yes|always)\b)[a-z]+[a-rt-z]s\b", re.IGNORECASE)
+_WAY = r"(?:(?:over|back|off|away) )?(?:to (?:(?:the|your|ur|his|her|their|my) )?)?"
+_HEADING = re.compile(  # "looks down at the ball": what follows may say only "up at the sky"
+    rf"\b{_WAY}(?:left|right|up|down|upwards?|downwards?|sideways)\b", re.IGNORECASE
+)
+_HEADED = re.compile(rf"\W*(?:{_HEADING.pattern})(?! (?:and|or)\b)", re.IGNORECASE)
+_STATE = re.compile(  # what a part of the face is said to be or to do behind one that names it
+    r"\W*(?:(?:snap|pop|fl|spring|go|com)(?:s|es|ies|y|e)? )?(?:very |super |real(?:ly)? )?"
+    r"(?:wide open|open wide|wide|open(?:s|ed)?|shut(?:s)?|close[sd]?|huge)\b",
+    re.IGNORECASE,
+)
+_THEM = re.compile(  # behind a word for what is done with it ("slide them left")
+    r"^(\W*(?:(?:now|slowly|quickly) )?(?!(?:is|was|this|that|like|for|to|if|about)\b)\w+)"
+    r" (?:it|them|'em|em)\b",
     re.IGNORECASE,
 )
 _SAME = re.compile(r"\b(?:left|right) one\b|\bthe same (?:on|with|to)\b", re.IGNORECASE)
@@ -69,10 +93,13 @@ class Part:
     Attributes:
         text: Its words.
         follows: Whether the text says that it comes behind the part before it.
+        full: Its words with those of the part before that it leaves out ("look down, then up at
+            the sky": "look up at the sky").
     """
 
     text: str
     follows: bool
+    full: str
 
 
 @dataclass(frozen=True)
@@ -110,11 +137,32 @@ def spoken_parts(text: str) -> tuple[Part, ...]:
         words = text[at : match.start()] if match else text[at:]
         if any(c.isalpha() for c in words):
             is_behind = _BEHIND.search(joint) is not None or _ENDING.match(words) is not None
-            parts.append(Part(words, bool(parts) and is_behind))
+            full = _completed(words, parts[-1].full) if parts else words
+            parts.append(Part(words, bool(parts) and is_behind, full))
             joint = ""
         if match:
             joint, at = joint + match.group(), match.end()
     return tuple(parts) if 2 <= len(parts) <= _MOST_PARTS else ()
+
+
+def _completed(text: str, before: str) -> str:
+    """A part with the words that it leaves to the part before.
+
+    Example:
+        >>> _completed("up at the sky", "she looks down")
+        'she looks up at the sky'
+        >>> _completed("slide them left", "purse the lips")
+        'slide the lips left'
+    """
+    heading = _HEADING.search(before)
+    if heading and heading.start() and _HEADED.match(text):
+        return before[: heading.start()] + text.strip()
+    nouns = _SUBJECT.findall(before)
+    if nouns and not _SUBJECT.search(text):
+        if _STATE.match(text) or (_BEGINS.match(before) and _GOES_ON.match(text)):
+            return f"{nouns[-1]} {text.strip()}"
+        return _THEM.sub(rf"\1 the {nouns[-1]}", text, count=1)
+    return text
 
 
 def named_orders(
@@ -158,6 +206,8 @@ def _named(
     sides, side = entry_sides[entry], _side_of(part.text)
     if side is None and "both" not in sides:
         side = _bare_side_of(part.text)
+    if side is None and _EITHER.search(part.text):
+        side = "left"
     if side not in sides:
         side = None
     known = [order.side for order in before if order.entry == entry]

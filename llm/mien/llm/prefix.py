@@ -14,6 +14,9 @@ from mien.llm.times import Clause
 
 _ALONE = 0.5  # likelihood from which a prompt counts as one for one thing alone
 _ALSO = 0.1  # the share of such a prompt that a second entry must answer
+_LEXICAL = 0.4  # what the words by themselves weigh beside what they mean
+
+_SHARPNESS = 2.0  # of shares that look-alikes have made even
 
 
 class Wording(NamedTuple):
@@ -22,10 +25,12 @@ class Wording(NamedTuple):
     Attributes:
         words: Their vectors as the language model reads them.
         tuned: As a tuned encoder gives them, for names; None where there is none.
+        named: Names by the words alone, as a `LexicalReader` gives them; None where there is none.
     """
 
     words: Float[Tensor, "w f"]
     tuned: Float[Tensor, "w f"] | None = None
+    named: Float[Tensor, " e"] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,7 +40,8 @@ class Prompt:
     Attributes:
         words: Its words in the model's embedding space.
         names: For each entry of the lexicon the logarithm of the share of the prompt that it
-            answers, as the sentence reader sees it; None where there is no such reader.
+            answers, as the sentence reader sees it; where the prompt asks for one thing alone, of
+            how much it looks like that thing. None where there is no such reader.
         barred: Entries that the prompt forbids, for its first action and for those behind it;
             empty where it forbids nothing.
         barred_codes: Motion codes that show what the prompt forbids all the while; None where it
@@ -58,6 +64,22 @@ class Prompt:
     def bars(self, line: int) -> Bool[Tensor, " e"] | None:
         """Entries that an action must not be, by its number."""
         return self.barred[min(line, 1)] if self.barred else None
+
+
+def shared_names(
+    names: Float[Tensor, " e"], likeness: Float[Tensor, "e e"]
+) -> Float[Tensor, " e"]:
+    """Let entries that look alike speak for each other.
+
+    Where several readings of a prompt are about as likely (heartbroken, disappointed, relieved),
+    the look that most of them share errs least: the expected likeness of what is shown to what is
+    meant, as in minimum Bayes risk decoding (Kumar and Byrne 2004).
+
+    Args:
+        names: Logarithms of shares.
+        likeness: From 0 to 1, as `mien.data_synth.likeness` gives it.
+    """
+    return (_SHARPNESS * torch.log(names.exp() @ likeness.T)).log_softmax(dim=-1)
 
 
 class WordProjection(nn.Module):
@@ -205,8 +227,7 @@ class WordPrefix(WordProjection):
             return Prompt(out)
         counts = torch.tensor([len(words)], device=words.device)
         sentence = self.sentence(words, counts)
-        tuned = None if wording.tuned is None else self.sentence(wording.tuned, counts)
-        names = self._names(sentence, tuned)[0]
+        names = self._names([wording], sentence, counts)[0]
         return Prompt(
             self._with_sentences(out, sentence, counts),
             names,
@@ -224,28 +245,31 @@ class WordPrefix(WordProjection):
         """The logarithm of the share of each text that each entry answers.
 
         Where there are tuned words too, the share is the mean of what is read in both, which errs
-        less than either.
+        less than either; names by the words alone weigh beside that, as a product of experts.
         """
         if self.sentence is None:
             raise ValueError("Names need a prefix that reads sentences.")
         words = torch.cat([text.words for text in texts])
         counts = torch.tensor([len(text.words) for text in texts], device=words.device)
-        tuned = [text.tuned for text in texts if text.tuned is not None]
-        return self._names(
-            self.sentence(words, counts),
-            self.sentence(torch.cat(tuned), counts) if tuned else None,
-        )
+        return self._names(texts, self.sentence(words, counts), counts)
 
     def _names(
-        self, sentences: Float[Tensor, "t d"], tuned: Float[Tensor, "t d"] | None
+        self,
+        texts: Sequence[Wording],
+        sentences: Float[Tensor, "t d"],
+        counts: Int[Tensor, " t"],
     ) -> Float[Tensor, "t e"]:
-        """The logarithm of shares by what the sentence reader made of texts, once or twice."""
+        """The logarithm of shares of texts whose words have been read already."""
         assert self.sentence is not None, "checked by who asks"
         names = self.sentence.scores(sentences).log_softmax(dim=-1)
-        if tuned is None:
-            return names
-        others = self.sentence.scores(tuned).log_softmax(dim=-1)
-        return torch.logaddexp(names, others) - math.log(2)
+        tuned = [text.tuned for text in texts if text.tuned is not None]
+        if tuned:
+            others = self.sentence.scores(self.sentence(torch.cat(tuned), counts))
+            names = torch.logaddexp(names, others.log_softmax(dim=-1)) - math.log(2)
+        named = [text.named for text in texts if text.named is not None]
+        if named:
+            names = (1 - _LEXICAL) * names + _LEXICAL * torch.stack(named)
+        return names.log_softmax(dim=-1)
 
     def _with_sentences(
         self, out: Float[Tensor, "n d"], sentences: Float[Tensor, "b d"], counts: Int[Tensor, " b"]

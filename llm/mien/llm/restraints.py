@@ -57,7 +57,7 @@ _NOUNS: Mapping[str, str] = {
     "nose": "nose|nostrils?",
     "cheeks": "cheeks?",
     "tongue": "tongue",
-    "teeth": "teeth",
+    "teeth": "teeth|tooth",
 }
 _HELD: Mapping[tuple[str, str], Units] = {  # what must not happen where a part is held like that
     **{("mouth", how): _OPENING for how in ("closed", "shut", "sealed", "together")},
@@ -79,6 +79,7 @@ _DEEDS: Mapping[str, Units] = {  # by words, as patterns
     "nod(?:s|ding)?": {"headPitch": 0.2},
     "tilt(?:s|ing)?": {"headRoll": 0.1},
     "(?:scream|shout|yell)(?:s|ing)?|sob(?:s|bing)?": {"jawOpen": 0.3},
+    "look(?:s|ing)? down": {"+headPitch": 0.12, "+gazePitch": 0.3},
 }
 
 _MOVE = (
@@ -89,6 +90,8 @@ _MOVE = (
 _SLOTS: Mapping[str, str] = {
     "not": "(?:without|w/o|do not|don['’]?t|does not|doesn['’]?t|never)"
     "(?: (?:even|ever|any|a|so much as a|(?:a|the|any) (?:hint|trace|sign|flicker) of(?: an?)?))?",
+    "wont": "(?:without|never|cannot|(?:do|does|will|must|should|can) not"
+    "|(?:do|does|wo|must|should|ca)n['’]?t)",
     "the": "(?:the|your|ur|her|his|their|my|our|its|any|both|either|that|this)",
     "part": f"(?:(?:whole|left|right|upper|lower) )?(?P<part>{'|'.join(_NOUNS.values())})",
     "move": f"{_MOVE}(?: (?:or|and|nor) {_MOVE})?",
@@ -111,7 +114,12 @@ _FORBIDDING = (
     "{part} (?:(?:must|should|may|will|can) )?(?:{not}|not) (?:mov|join|chang|turn)(?:es?|s|ing)?",
     "{part} do(?:es|ing)? nothing",
     "(?:but|and) not {move} {the} {part}",
-    "{part} (?:{not}|not) (?P<act>open)(?:s|ing)?",
+    "{part} (?:{not}|not) (?P<act>open|part)(?:s|ing)?",
+    "{wont} (?P<end>clos|shut)(?:es?|s|ing)?(?: {the})? (?P<part>eyes?)",
+    "{wont} (?P<end>hang|drop|lower|bow)(?:s|ing)?(?: {the})? (?P<part>head)",
+    "{wont} (?:put|stick|poke)(?:s|ing)?(?: out)?(?: {the})? (?P<part>tongue)",
+    "without {the} (?P<part>eyes|brows?|eyebrows?|mouth|lips|head|teeth)(?=[,.;:!)]|$)",
+    "nothing (?:a?round|about|in) {the} {part}",
     "no {part} (?:mov(?:ement|ements|ing)|(?:turn|tilt)(?:s|ing)?)",
     "{part} (?P<how>open) (?:the whole|all the) (?:time|while)",
     "{not} let {the} {part} (?P<end>clos|shut|open|mov|turn|drop)(?:es?|s)?",
@@ -120,15 +128,19 @@ _FORBIDDING = (
     "no (?P<part>tongue)(?=[,.;:!]|$)",
     "(?P<part>mouth|lips|jaw) (?P<how>closed|shut|sealed)",
     "(?P<part>head) (?P<how>still|level|straight)(?! up)",
-    "no (?P<part>teeth)(?=[,.;:!]|$)",
-    "(?:but|and) not (?:with )?{the} {part}",
+    "(?:no|not (?:one|a|a single)) (?P<part>teeth|tooth)(?: show(?:s|ing)| visible)?(?=[,.;:!]|$)",
+    "(?:but|and|above all|especially|least of all) not (?:with )?{the} {part}",
     "(?:not|n['’]?t|never)(?: quite| really)? reach(?:es|ing)? {the} (?P<part>eyes)",
 )
 _ALLOWING = (
     "(?:only|just|nothing(?: moves)? but) {the} {part}",
     "(?:{the} )?{part} (?:only|alone)(?! (?:just|for|a|half))",
 )
-_NOT_DOING = "(?:{not}|no) (?P<deed>{deeds})"
+_NOT_DOING = (
+    "(?:{not}|no) (?P<deed>{deeds})",
+    "(?:nobody|no one|nobody at the \\w+) (?:may|must|can|should|will) see (?:a|the|your) "
+    "(?P<deed>{deeds})",
+)
 _BEHIND = re.compile(rf"\b(?:{THEN}|after)\b|->|→", re.IGNORECASE)
 _TURN = re.compile(r"\b(?:head|nod|shak|tilt|turn|bow|lean|chin)", re.IGNORECASE)
 _ELSEWHERE = re.compile(rf"\b(?:{'|'.join((*_NOUNS.values(), *_DEEDS))})\b", re.IGNORECASE)
@@ -223,8 +235,8 @@ def barred_codes(text: str, poses: Float[ndarray, "c channel"]) -> Bool[Tensor, 
 @cache
 def _patterns() -> tuple[tuple[re.Pattern[str], bool], ...]:
     """The forms, with whether they allow one part (and forbid all others)."""
-    deeds = _NOT_DOING.replace("{deeds}", "|".join(_DEEDS))
-    forms = [*((form, False) for form in (*_FORBIDDING, deeds)), *((f, True) for f in _ALLOWING)]
+    deeds = [form.replace("{deeds}", "|".join(_DEEDS)) for form in _NOT_DOING]
+    forms = [*((form, False) for form in (*_FORBIDDING, *deeds)), *((f, True) for f in _ALLOWING)]
     return tuple(
         (re.compile(rf"(?<![\w'’-])(?:{form.format(**_SLOTS)})(?![\w-])", re.IGNORECASE), allowing)
         for form, allowing in forms
@@ -254,6 +266,8 @@ def _forbidden(match: re.Match[str]) -> Units:
     part = _part(words["part"])
     if part == "eyes" and words.get("end") in ("clos", "shut"):
         return _HELD["eyes", "open"]
+    if part == "head" and words.get("end") in ("hang", "drop", "lower", "bow"):
+        return _HELD["head", "up"]
     if "act" in words and (part != "teeth" or words["act"] == "part"):
         return _OPENING if part in ("mouth", "jaw", "teeth") else {}
     return _HELD.get((part, words.get("how", "still")), _PARTS[part])

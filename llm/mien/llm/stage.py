@@ -14,14 +14,15 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from mien.acceleration import Precision, begin_accelerator
+from mien.llm.lexical_naming import LexicalMixture, LexicalNaming
 from mien.llm.mixture import Mixture
 from mien.llm.naming import Naming, NamingMixture
 from mien.llm.network import PrefixedModel
 from mien.llm.tuning import Tuning
 from mien.pacing import half_cosine
 
-Learner = PrefixedModel | Naming | Tuning
-Draws = Mixture | NamingMixture
+Learner = PrefixedModel | Naming | LexicalNaming | Tuning
+Draws = Mixture | NamingMixture | LexicalMixture
 Rule = Literal["muon", "adamw"]
 
 

@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from mien.llm.decoder import Decoder, QwenDecoder, TransformersDecoder
+from mien.llm.lexical import LexicalReader
 from mien.llm.vocabulary import Vocabulary
 
 Adapter = tuple[dict[str, Tensor], dict[str, Any]]
@@ -22,6 +23,7 @@ DIRECTIONS: tuple[Direction, ...] = get_args(Direction)
 FORMAT_VERSION = 1
 POSES = "poses.safetensors"
 ENCODER = "encoder"
+LEXICAL = "lexical.safetensors"
 
 
 def shipped_folder() -> Path:
@@ -70,6 +72,12 @@ def read_updates(folder: Path) -> Adapter | None:
     """Updates of the sentence encoder; None where the folder has none."""
     adapter = folder / ENCODER
     return read_adapter(adapter) if adapter.is_dir() else None
+
+
+def read_lexical(folder: Path) -> LexicalReader | None:
+    """The reader that names by words alone; None where the folder has none."""
+    path = folder / LEXICAL
+    return LexicalReader.load(path) if path.is_file() else None
 
 
 def read_adapter(folder: Path) -> Adapter:

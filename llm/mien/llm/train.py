@@ -16,6 +16,8 @@ from mien.acceleration import Precision
 from mien.data_synth.lexicon import Lexicon
 from mien.llm.adapters import attach_adapter, begin_adapter, save_adapter
 from mien.llm.base import append_rows, built_in_base, load_base
+from mien.llm.lexical import LexicalReader
+from mien.llm.lexical_naming import LexicalMixture, LexicalNaming
 from mien.llm.mixture import Mixture, Variation
 from mien.llm.naming import COUNTS, CountingMixture, Naming, NamingMixture
 from mien.llm.network import PrefixedModel
@@ -45,7 +47,7 @@ from mien.llm.stage import (
     train_stage,
     trainable_state,
 )
-from mien.llm.storage import DIRECTIONS, ENCODER, Direction
+from mien.llm.storage import DIRECTIONS, ENCODER, LEXICAL, Direction
 from mien.llm.text_codec import TextCodec
 from mien.llm.tuning import Tuning, TuningMixture
 from mien.llm.vocabulary import Vocabulary
@@ -54,6 +56,8 @@ from mien.llm.workers import my_part, once, share
 from mien.tokenizer import MotionTokenizer
 
 Report = Callable[[str, Progress], None]
+
+_FREE = 0.8  # share of prompts in free wording that the reader of words alone learns from
 
 TEXT_SHARES: Mapping[Task, float] = {"text_to_plan": 0.8, "plan_to_text": 0.2}
 MIXED_SHARES: Mapping[Task, float] = {
@@ -88,6 +92,8 @@ class TrainLlmConfig:
         naming_batch: Prompts a step of the sentence reader, shared by the workers.
         naming_variation: How the prompts of the sentence reader are varied.
         counting: Steps of the reader of how many things a prompt asks for, on as many prompts.
+        lexical: Steps of the reader that names by words alone; with 0 it stays that of `start`.
+        lexical_batch: Prompts a step of that reader, shared by the workers.
         tuning: Steps of the sentence encoder, on as many prompts; with 0 it stays that of `start`.
         text: Steps on texts alone (built-in base only).
         mixed: Steps on texts and motion (built-in base only).
@@ -122,6 +128,10 @@ class TrainLlmConfig:
     counting: Schedule = field(
         default_factory=lambda: Schedule(3000, 2e-3, final=0.02, weight_decay=0.1)
     )
+    lexical: Schedule = field(
+        default_factory=lambda: Schedule(2400, 2e-2, warmup=0, final=0.0, weight_decay=0.0)
+    )
+    lexical_batch: int = 256
     tuning: Schedule = field(
         default_factory=lambda: Schedule(3000, 1e-3, final=0.02, weight_decay=0.01)
     )
@@ -187,6 +197,7 @@ class Trainer:
         if self.config.start is not None:
             begin_from(model, self.vocabulary, self.config.start)
         losses = {"naming": self.teach_naming(model), "counting": self.teach_counting(model)}
+        losses["lexical"] = self.teach_words()
         losses["tuning"] = self.tune_encoder(model)
         if foreign is None:
             losses |= self.pretrain(model)
@@ -213,6 +224,24 @@ class Trainer:
         if model.prefix.counter is None:
             raise ValueError("Training needs a prefix that counts.")
         return self._teach(model.prefix.counter, CountingMixture, self.config.counting)
+
+    def teach_words(self) -> list[float]:
+        """Teach the reader that names by words alone, and save it."""
+        config, vocabulary = self.config, self.vocabulary
+        if not config.lexical.steps:
+            return []
+        with torch.random.fork_rng():
+            torch.manual_seed(config.seed)
+            reader = LexicalReader(len(vocabulary.entries))
+        texts = self.texts if self.clips is None else self.clips.texts
+        batch = share(config.lexical_batch)
+        mixture = LexicalMixture(
+            reader, vocabulary, texts, batch, free=_FREE if config.free_prompts else 0.0
+        )
+        losses = self._run(mixture.task, LexicalNaming(reader), mixture, config.lexical)
+        config.out.mkdir(parents=True, exist_ok=True)
+        once(lambda: reader.save(config.out / LEXICAL))
+        return losses
 
     def tune_encoder(self, model: PrefixedModel) -> list[float]:
         """Tune the encoder that the sentence reader names by, and save what it learned."""
@@ -378,8 +407,9 @@ def train_llm(
         "last_losses": {k: _tail(v) for k, v in losses.items() if v},
     }
     if config.start is not None:
-        if not config.tuning.steps and (config.start / ENCODER).is_dir():
-            _keep(config.start / ENCODER, config.out / ENCODER)
+        for name, schedule in ((ENCODER, config.tuning), (LEXICAL, config.lexical)):
+            if not schedule.steps and (config.start / name).exists():
+                _keep(config.start / name, config.out / name)
         made["before"] = json.loads((config.start / "card.json").read_text())
     card_model = new_model(vocabulary, trainer.word_width, config.seed, config.base)
     once(lambda: write_card(config.out, card_model, asdict(config), made))
@@ -426,8 +456,11 @@ def _codec(config: TrainLlmConfig) -> tuple[TextCodec, int]:
 
 
 def _keep(source: Path, target: Path) -> None:
-    """Take over what stays as it was."""
-    once(lambda: shutil.copytree(source, target, dirs_exist_ok=True))
+    """Take over a file or folder that stays as it was."""
+    if source.is_dir():
+        once(lambda: shutil.copytree(source, target, dirs_exist_ok=True))
+    else:
+        once(lambda: shutil.copy(source, target))
 
 
 def _finish_stage(model: Learner, losses: list[float], folder: Path) -> None:

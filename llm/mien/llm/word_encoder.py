@@ -91,6 +91,10 @@ class WordEncoder:
         """
         return _pieces(self._encodings(texts))
 
+    def ids(self, texts: Sequence[str]) -> list[list[int]]:
+        """Ids of each text's word pieces, from [CLS] to [SEP]."""
+        return [encoding.ids for encoding in self._tokenizer.encode_batch(texts)]
+
     def encode(
         self, texts: Sequence[str], batch_size: int = 64
     ) -> list[Float[Tensor, "words width"]]:

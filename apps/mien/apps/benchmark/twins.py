@@ -209,7 +209,7 @@ def twin_training(
 ) -> TrainLlmConfig:
     """The same training in a twin's own folder, with each stage's steps times `budget`.
 
-    No twin tunes its encoder: one that melts words into a vector has no words to tune.
+    No twin tunes its encoder or reads words alone: one that melts words into a vector has none.
 
     Example:
         >>> usual = TrainLlmConfig(mixed=Schedule(1000))
@@ -227,6 +227,7 @@ def twin_training(
         out=out / kind,
         naming=shorter(training.naming),
         counting=shorter(training.counting),
+        lexical=replace(training.lexical, steps=0),
         tuning=replace(training.tuning, steps=0),
         text=shorter(training.text),
         mixed=shorter(training.mixed),
