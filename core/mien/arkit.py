@@ -91,6 +91,19 @@ _ANGLE_RULE = "Angles must be radians within pi (multiply degrees by 0.01745)"
 
 
 @lru_cache(maxsize=4096)
+def other_side(name: str) -> str | None:
+    """The same name for the other side of the face; None where a name has no side.
+
+    Example:
+        >>> other_side("mouthSmileLeft"), other_side("jawOpen")
+        ('mouthSmileRight', None)
+    """
+    for side, other in (("Left", "Right"), ("Right", "Left")):
+        if name.endswith(side):
+            return name.removesuffix(side) + other
+    return None
+
+
 def canonical_name(name: str) -> str:
     """The camelCase name of a channel spelled camelCase, PascalCase, snake_case or with `_L`/`_R`.
 

@@ -28,9 +28,9 @@ def is_seen(prompt: Prompt, score: str, seconds: float) -> bool:
 @pytest.mark.parametrize(
     ("name", "count", "step", "least"),
     [
-        ("several_things", 120, 1, 0.8),
-        ("more_wording", 300, 3, 0.8),
-        ("fresh_wording", 435, 5, 0.72),
+        ("several_things", 120, 2, 0.8),
+        ("more_wording", 300, 4, 0.8),
+        ("fresh_wording", 435, 6, 0.72),
     ],
 )
 def test_the_shipped_model_plans_most_of_what_is_asked_for(

@@ -11,7 +11,7 @@ from jaxtyping import Float
 from numpy import ndarray
 from scipy.ndimage import maximum_filter1d, minimum_filter1d, uniform_filter1d
 
-from mien.arkit import ARKIT_NAMES, CHANNEL_NAMES
+from mien.arkit import ARKIT_NAMES, CHANNEL_NAMES, other_side
 from mien.data_synth.lexicon import TRACKS, Entry, Units
 from mien.data_synth.performer import TRACK
 
@@ -87,19 +87,14 @@ def side_lead(entry: Entry, tracks: Float[ndarray, "c t"], fps: float) -> Float[
     """By how much an entry's own side exceeds the other at each frame, -1 to 1."""
     own = np.zeros(tracks.shape[1])
     other = np.zeros(tracks.shape[1])
-    for track, weight in {**entry.units, **entry.wave}.items():
-        mirror = _mirror_name(track)
-        excess = weight - {**entry.units, **entry.wave}.get(mirror, 0.0) if mirror else 0.0
-        if excess > 0.15:
+    moved = {**entry.units, **entry.wave}
+    for track, weight in moved.items():
+        mirror = other_side(track)
+        excess = weight - moved.get(mirror, 0.0) if mirror else 0.0
+        if mirror and excess > 0.15:
             own += excess * _smooth(tracks[TRACK[track]], fps)
             other += excess * _smooth(tracks[TRACK[mirror]], fps)
     return (own - other) / np.maximum(own + other, 0.05)
-
-
-def _mirror_name(track: str) -> str:
-    if track.endswith("Left"):
-        return track.removesuffix("Left") + "Right"
-    return track.removesuffix("Right") + "Left" if track.endswith("Right") else ""
 
 
 def _weight(track: str, value: float) -> float:

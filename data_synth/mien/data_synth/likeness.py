@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from jaxtyping import Float
 
+from mien.arkit import other_side
 from mien.data_synth.lexicon import Lexicon
 
 _LOOKS = ("emotion", "expression")
@@ -18,8 +19,8 @@ def likeness(entries: Sequence[str]) -> Float[np.ndarray, "e e"]:
     wants that one. So is an entry that the lexicon does not know.
 
     Example:
-        >>> likeness(["sad", "heartbroken", "happy"])[0].round(1).tolist()
-        [1.0, 0.9, 0.1]
+        >>> likeness(["sad", "heartbroken", "happy"])[0].round(2).tolist()
+        [1.0, 0.91, 0.05]
     """
     lexicon = Lexicon.default()
     looks = [i for i, e in enumerate(entries) if e in lexicon and lexicon[e].kind in _LOOKS]
@@ -37,13 +38,6 @@ def likeness(entries: Sequence[str]) -> Float[np.ndarray, "e e"]:
 
 def _both_sides(units: Mapping[str, float]) -> dict[str, float]:
     """A recipe with each side doing what the stronger one does."""
-    mirrored = {_mirrored(name): value for name, value in units.items()}
+    mirrored = {other_side(name) or name: value for name, value in units.items()}
     names = units.keys() | mirrored.keys()
     return {name: max(units.get(name, 0.0), mirrored.get(name, 0.0)) for name in names}
-
-
-def _mirrored(unit: str) -> str:
-    """The same unit of the other side."""
-    if unit.endswith("Left"):
-        return unit.removesuffix("Left") + "Right"
-    return unit.removesuffix("Right") + "Left" if unit.endswith("Right") else unit

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from mien.arkit import CHANNEL_NAMES, EXPR_NAMES, motion_from_curves
+from mien.arkit import CHANNEL_NAMES, EXPR_NAMES, motion_from_curves, other_side
 from mien.avatar.avatar import Avatar
 from mien.avatar.detail import DetailLayout
 from mien.avatar.train_detail import DetailFrames
@@ -70,19 +70,12 @@ def _mixed(seed: int, number: int) -> np.ndarray:
     for unit in rng.sample(EXPR_NAMES, rng.randint(1, _MOST_UNITS)):
         strength = rng.random()
         row[CHANNEL_NAMES.index(unit)] = strength
-        other = _other_side(unit)
+        other = other_side(unit)
         if other is not None and rng.random() < 0.7:
             row[CHANNEL_NAMES.index(other)] = strength
     if rng.random() < 0.3:
         row[CHANNEL_NAMES.index("jawOpen")] = rng.random()
     return row
-
-
-def _other_side(unit: str) -> str | None:
-    for side, other in (("Left", "Right"), ("Right", "Left")):
-        if unit.endswith(side):
-            return unit.removesuffix(side) + other
-    return None
 
 
 @torch.no_grad()

@@ -7,11 +7,10 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from mien.llm.free_prompts import free_sample
 from mien.llm.lexical import Bags, LexicalReader
-from mien.llm.naming import SMOOTHING, even_shares
+from mien.llm.naming import even_shares, naming_losses
 from mien.llm.plan import parse_lines
 from mien.llm.pools import Sample, TextPool
 from mien.llm.vocabulary import Vocabulary
@@ -61,10 +60,7 @@ class LexicalNaming(nn.Module):
     def forward(self, batch: LexicalBatch) -> tuple[Float[Tensor, " b"], Float[Tensor, " b"]]:
         """Give the cross-entropy of every prompt, and equal weights."""
         scores = self.reader(Bags(batch.rows, batch.starts, batch.weights))
-        losses = F.cross_entropy(
-            scores, batch.targets, reduction="none", label_smoothing=SMOOTHING
-        )
-        return losses, torch.ones_like(losses)
+        return naming_losses(scores, batch.targets)
 
 
 @dataclass(frozen=True, eq=False)

@@ -16,7 +16,7 @@ from mien.llm.prefix import SentenceReader
 from mien.llm.vocabulary import Vocabulary
 
 COUNTS = 3  # one, two, more
-SMOOTHING = 0.05
+_SMOOTHING = 0.05
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,13 +61,7 @@ class Naming(nn.Module):
     def forward(self, batch: NamingBatch) -> tuple[Float[Tensor, " b"], Float[Tensor, " b"]]:
         """Give the cross-entropy of every prompt, and equal weights."""
         sentences = self.reader(batch.words, batch.counts, batch.static_gain)
-        losses = F.cross_entropy(
-            self.reader.scores(sentences),
-            batch.targets,
-            reduction="none",
-            label_smoothing=SMOOTHING,
-        )
-        return losses, torch.ones_like(losses)
+        return naming_losses(self.reader.scores(sentences), batch.targets)
 
 
 def draw_static_gain(
@@ -76,6 +70,14 @@ def draw_static_gain(
     """How much of each word's static half shows: for some texts nothing."""
     shows = rng.random(len(counts)) >= variation.hide_static
     return torch.from_numpy(shows.astype(np.float32)).repeat_interleave(counts)
+
+
+def naming_losses(
+    scores: Float[Tensor, "b e"], targets: Float[Tensor, "b e"]
+) -> tuple[Float[Tensor, " b"], Float[Tensor, " b"]]:
+    """The cross-entropy of every prompt, and equal weights."""
+    losses = F.cross_entropy(scores, targets, reduction="none", label_smoothing=_SMOOTHING)
+    return losses, torch.ones_like(losses)
 
 
 def even_shares(asked: Sequence[Set[str]], vocabulary: Vocabulary) -> Float[Tensor, "b e"]:

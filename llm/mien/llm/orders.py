@@ -66,8 +66,10 @@ _FACE = (
     "eyes?|gaze|lids?|eyelids?|brows?|eyebrows?|lips?|mouth|jaw|tongue|cheeks?|nose|head|chin|face"
 )
 _SUBJECT = re.compile(rf"\b(?:{_FACE})\b", re.IGNORECASE)
-_BEGINS = re.compile(rf"\W*(?:(?:{_WHOSE}) )?(?P<noun>{_FACE}) \w", re.IGNORECASE)
-_GOES_ON = re.compile(r"\W*(?!(?:is|as|this|his|yes|always)\b)[a-z]+[a-rt-z]s\b", re.IGNORECASE)
+_BEGINS = re.compile(rf"\W*(?:(?:{_WHOSE}) )?(?:{_FACE}) \w", re.IGNORECASE)
+_GOES_ON = re.compile(  # a verb that lacks its subject ("snaps shut")
+    r"\W*(?!(?:is|as|this|his|yes|always)\b)[a-z]+[a-rt-z]s\b", re.IGNORECASE
+)
 _WAY = r"(?:(?:over|back|off|away) )?(?:to (?:(?:the|your|ur|his|her|their|my) )?)?"
 _HEADING = re.compile(  # "looks down at the ball": what follows may say only "up at the sky"
     rf"\b{_WAY}(?:left|right|up|down|upwards?|downwards?|sideways)\b", re.IGNORECASE
