@@ -22,6 +22,11 @@ def test_every_free_prompt_is_in_words_that_are_known() -> None:
         assert len(check_words(prompt["text"])) <= 1, prompt["text"]
 
 
+@pytest.mark.parametrize("text", ["sus", "knackered", "gobsmacked", "bruh", "so meh"])
+def test_slang_that_the_model_has_learned_is_no_other_language(text: str) -> None:
+    assert check_words(text) == ()
+
+
 @pytest.mark.parametrize(
     "text",
     ["ein Lächeln", "er ist traurig", "elle rit", "la femme rit", "ella ríe", "zij is blij"],

@@ -6,6 +6,7 @@ from functools import cache
 from importlib.resources import files
 
 MIN_LETTERS = 3
+MIN_TEXTS = 3  # in which a word of no dictionary must stand to be known
 # Endings of inflected words, each with what may stand in its place: smirks, winces, shyly, lying.
 _ENDINGS = (
     *(("s", ""), ("es", ""), ("ies", "y"), ("ed", ""), ("ed", "e"), ("ied", "y"), ("ing", "")),
@@ -28,8 +29,9 @@ han hun och det som med ikke inte mand kvinde
 def check_words(prompt: str) -> tuple[str, ...]:
     """The words of a prompt that are not known, where they are the smaller part.
 
-    Known are the whole words of MiniLM's vocabulary and those of the lexicon, inflected or not.
-    Other words are read by their pieces, which carries little.
+    Known are the whole words of MiniLM's vocabulary and those of the lexicon, inflected or not,
+    and what free wording says several times ("sus", "knackered"). Other words are read by their
+    pieces, which carries little.
 
     Raises:
         ValueError: If more than half of the words are not known: another language, or none.
@@ -58,10 +60,19 @@ def is_known(word: str) -> bool:
         return True
     stems = {plain.removesuffix(end) + instead for end, instead in _ENDINGS if plain.endswith(end)}
     stems |= {stem[:-1] for stem in stems if len(stem) > 3 and stem[-1] == stem[-2]}  # winning
-    return any(
+    is_inflected = any(
         len(stem) >= MIN_LETTERS and (stem in _minilm_words() or stem in _lexicon_words())
         for stem in stems
     )
+    return is_inflected or _is_often_said(plain)
+
+
+def _is_often_said(word: str) -> bool:
+    """Whether free wording has a word several times, beyond what a text quotes now and then."""
+    text = _free_wording()
+    if text.count(word) < MIN_TEXTS:  # many times as quick
+        return False
+    return len(re.findall(rf"\b{re.escape(word)}\b", text)) >= MIN_TEXTS
 
 
 def _plain(word: str) -> str:
@@ -85,7 +96,16 @@ def _minilm_words() -> frozenset[str]:
 
 @cache
 def _lexicon_words() -> frozenset[str]:
-    folder = files("mien.data_synth") / "lexicon_data"
+    return frozenset(re.findall(r"[a-z]+", _pages("lexicon_data")))
+
+
+@cache
+def _free_wording() -> str:
+    return _pages("free_wording")
+
+
+def _pages(name: str) -> str:
+    """The files of a folder of wording, in lower case."""
+    folder = files("mien.data_synth") / name
     pages = [page for page in folder.iterdir() if page.name.endswith(".toml")]
-    text = " ".join(page.read_text(encoding="utf-8") for page in pages)
-    return frozenset(re.findall(r"[a-z]+", text.lower()))
+    return " ".join(page.read_text(encoding="utf-8") for page in pages).lower()
