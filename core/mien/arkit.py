@@ -90,7 +90,6 @@ _ANGLE_LIMIT = math.pi + 1e-3
 _ANGLE_RULE = "Angles must be radians within pi (multiply degrees by 0.01745)"
 
 
-@lru_cache(maxsize=4096)
 def other_side(name: str) -> str | None:
     """The same name for the other side of the face; None where a name has no side.
 
@@ -104,6 +103,7 @@ def other_side(name: str) -> str | None:
     return None
 
 
+@lru_cache(maxsize=4096)
 def canonical_name(name: str) -> str:
     """The camelCase name of a channel spelled camelCase, PascalCase, snake_case or with `_L`/`_R`.
 

@@ -34,7 +34,7 @@ def test_what_is_hidden_weighs_nothing_and_the_rest_makes_up_for_it() -> None:
     reader = _reader()
     texts = [[101, 7, 8, 102], [101, 9, 102]]
     shows = torch.tensor([1.0, 0, 0, 0, 0, 1, 1, 1])
-    found = reader(reader.bags(texts, shows))
+    found = reader(reader.bags([reader.rows(ids) for ids in texts], shows))
     table = reader.bag.weight
     expected = torch.stack([table[7], table[reader.rows(texts[1])].mean(dim=0)])
     torch.testing.assert_close(found, reader.entries(10 * expected))

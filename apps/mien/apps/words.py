@@ -6,7 +6,7 @@ from functools import cache
 from importlib.resources import files
 
 MIN_LETTERS = 3
-MIN_TEXTS = 3  # in which a word of no dictionary must stand to be known
+MIN_TIMES = 3  # that free wording must say a word of no dictionary for it to be known
 # Endings of inflected words, each with what may stand in its place: smirks, winces, shyly, lying.
 _ENDINGS = (
     *(("s", ""), ("es", ""), ("ies", "y"), ("ed", ""), ("ed", "e"), ("ied", "y"), ("ing", "")),
@@ -70,9 +70,9 @@ def is_known(word: str) -> bool:
 def _is_often_said(word: str) -> bool:
     """Whether free wording has a word several times, beyond what a text quotes now and then."""
     text = _free_wording()
-    if text.count(word) < MIN_TEXTS:  # many times as quick
+    if text.count(word) < MIN_TIMES:  # many times as quick
         return False
-    return len(re.findall(rf"\b{re.escape(word)}\b", text)) >= MIN_TEXTS
+    return len(re.findall(rf"\b{re.escape(word)}\b", text)) >= MIN_TIMES
 
 
 def _plain(word: str) -> str:

@@ -27,7 +27,7 @@ def likeness(entries: Sequence[str]) -> Float[np.ndarray, "e e"]:
     recipes = [_both_sides(lexicon[entries[i]].units) for i in looks]
     units = sorted(set().union(*recipes))
     shown = np.array([[recipe.get(unit, 0.0) for unit in units] for recipe in recipes])
-    out = np.eye(len(entries))
+    out = np.zeros((len(entries), len(entries)))
     if looks:
         lengths = np.linalg.norm(shown, axis=1, keepdims=True)
         unit_length = shown / np.maximum(lengths, 1e-6)

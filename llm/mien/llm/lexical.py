@@ -52,15 +52,14 @@ class LexicalReader(nn.Module):
         self.entries = nn.Linear(width, num_entries)
 
     def bags(
-        self, texts: Sequence[Sequence[int]], shows: Float[Tensor, " n"] | None = None
+        self, each: Sequence[Sequence[int]], shows: Float[Tensor, " n"] | None = None
     ) -> Bags:
         """Put texts into bags.
 
         Args:
-            texts: Ids of their word pieces, from [CLS] to [SEP].
+            each: The rows of each text.
             shows: For each row 1, or 0 to hide it; None hides none.
         """
-        each = [self.rows(ids) for ids in texts]
         counts = torch.tensor([len(rows) for rows in each])
         shows = torch.ones(int(counts.sum())) if shows is None else shows
         text_of = torch.arange(len(each)).repeat_interleave(counts)
@@ -69,7 +68,11 @@ class LexicalReader(nn.Module):
         return Bags(rows, counts.cumsum(0) - counts, shows / shown[text_of].float())
 
     def rows(self, ids: Sequence[int]) -> list[int]:
-        """The rows of a text: its pieces, then its pairs, those with its ends among them."""
+        """The rows of a text: its pieces, then its pairs, those with its ends among them.
+
+        Args:
+            ids: Of its word pieces, from [CLS] to [SEP].
+        """
         first, second = _PRIMES
         pairs = ((a * first + b * second) % self.num_pairs for a, b in itertools.pairwise(ids))
         return [*ids[1:-1], *(NUM_PIECES + pair for pair in pairs)]
@@ -83,7 +86,7 @@ class LexicalReader(nn.Module):
     @torch.inference_mode()
     def name(self, texts: Sequence[Sequence[int]]) -> Float[Tensor, "t e"]:
         """The logarithm of the share of each text, given as ids, that each entry answers."""
-        scores: Tensor = self(self.bags(texts))
+        scores: Tensor = self(self.bags([self.rows(ids) for ids in texts]))
         return scores.log_softmax(dim=-1)
 
     def save(self, path: Path) -> None:

@@ -87,10 +87,10 @@ class LexicalMixture:
         rng = np.random.default_rng((seed, step, worker))
         samples = [self._sample(rng) for _ in range(self.batch)]
         ids = WordEncoder.default().ids([sample.text for sample in samples])
-        num_rows = sum(len(self.reader.rows(each)) for each in ids)
-        shows = torch.from_numpy((rng.random(num_rows) >= _HIDDEN).astype(np.float32))
+        rows = [self.reader.rows(each) for each in ids]
+        shows = rng.random(sum(map(len, rows))) >= _HIDDEN
         asked = [{line.entry for line in parse_lines(sample.score)} for sample in samples]
-        bags = self.reader.bags(ids, shows)
+        bags = self.reader.bags(rows, torch.from_numpy(shows.astype(np.float32)))
         return self.task, LexicalBatch(*bags, even_shares(asked, self.vocabulary))
 
     def _sample(self, rng: np.random.Generator) -> Sample:

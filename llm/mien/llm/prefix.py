@@ -15,7 +15,6 @@ from mien.llm.times import Clause
 _ALONE = 0.5  # likelihood from which a prompt counts as one for one thing alone
 _ALSO = 0.1  # the share of such a prompt that a second entry must answer
 _LEXICAL = 0.4  # what the words by themselves weigh beside what they mean
-
 _SHARPNESS = 2.0  # of shares that look-alikes have made even
 
 

@@ -138,7 +138,7 @@ _ALLOWING = (
 )
 _NOT_DOING = (
     "(?:{not}|no) (?P<deed>{deeds})",
-    "(?:nobody|no one|nobody at the \\w+) (?:may|must|can|should|will) see (?:a|the|your) "
+    "(?:nobody(?: at the \\w+)?|no one) (?:may|must|can|should|will) see (?:a|the|your) "
     "(?P<deed>{deeds})",
 )
 _BEHIND = re.compile(rf"\b(?:{THEN}|after)\b|->|→", re.IGNORECASE)
