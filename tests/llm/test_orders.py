@@ -79,14 +79,23 @@ def test_only_what_is_sure_and_heard_in_the_whole_is_named() -> None:
     sure = torch.stack([_names(0.9, 0.1, 0), _names(0, 0.9, 0.1), _names(0, 0.1, 0.9)])
     first, second, third = SIDES
     found = (Order(first, False), Order(second, True), Order(third, False))
-    assert named_orders(parts, sure, EVEN, SIDES) == found
+    assert named_orders(parts, sure, EVEN, SIDES).orders == found
     unsure = sure.clone()
-    unsure[1] = _names(0.3, 0.4, 0.3)
-    assert named_orders(parts, unsure, EVEN, SIDES) == (Order(first, False), Order(third, True))
-    assert named_orders(parts, sure, _names(0.5, 0.5, 0), SIDES) == found[:2]
-    assert named_orders(parts, sure, EVEN, SIDES, torch.tensor([False, True, True])) == ()
+    unsure[1] = _names(0.3, 0.38, 0.32)
+    assert named_orders(parts, unsure, EVEN, SIDES).orders == (
+        Order(first, False),
+        Order(third, True),
+    )
+    assert named_orders(parts, sure, _names(0.5, 0.5, 0), SIDES).orders == found[:2]
+    feelings = {"sad": ("both",), "smile": ("both",), "turn-left": ("both",)}
+    half = torch.stack([_names(0.5, 0.3, 0.2), _names(0.3, 0.5, 0.2), _names(0.3, 0.2, 0.5)])
+    assert len(named_orders(parts, half, EVEN, SIDES).orders) == 3
+    assert (
+        named_orders(parts, half, EVEN, feelings).orders == ()
+    )  # a movement alone is not several
+    assert named_orders(parts, sure, EVEN, SIDES, torch.tensor([False, True, True])).orders == ()
     twice = sure[[0, 0, 0]]
-    assert named_orders(parts, twice, EVEN, SIDES) == ()
+    assert named_orders(parts, twice, EVEN, SIDES).orders == ()
 
 
 @pytest.mark.parametrize(
@@ -102,7 +111,7 @@ def test_only_what_is_sure_and_heard_in_the_whole_is_named() -> None:
 def test_what_is_denied_is_not_named(text: str, named: tuple[int, ...]) -> None:
     parts = spoken_parts(text)
     sure = torch.stack([_names(0.9, 0.1, 0), _names(0, 0.9, 0.1), _names(0, 0.1, 0.9)])
-    found = [order.entry for order in named_orders(parts, sure, EVEN, SIDES)]
+    found = [order.entry for order in named_orders(parts, sure, EVEN, SIDES).orders]
     assert found == [list(SIDES)[number] for number in named]
 
 
@@ -121,23 +130,23 @@ def test_what_is_denied_is_not_named(text: str, named: tuple[int, ...]) -> None:
 def test_an_action_takes_the_side_that_its_part_names(text: str, sides: str | None) -> None:
     parts = spoken_parts(text)
     names = torch.stack([_names(0, 0.9, 0.1), *[_names(0.9, 0, 0.1)] * (len(parts) - 1)])
-    found = named_orders(parts, names, EVEN, SIDES)
+    found = named_orders(parts, names, EVEN, SIDES).orders
     wanted = "left" if "I mean" in text else sides  # each part speaks for itself
     assert found[1] == Order("raise-brows", False, wanted)
 
 
 def test_the_other_one_is_across_from_what_was_named_last() -> None:
     parts = spoken_parts("raise your left brow, then the other one, turn left, then the other way")
-    vague = _names(0.4, 0.3, 0.3)
+    vague = _names(0.36, 0.32, 0.32)
     names = torch.stack([_names(0.9, 0.1, 0), vague, _names(0, 0.9, 0.1), vague])
-    assert named_orders(parts, names, EVEN, SIDES) == (
+    assert named_orders(parts, names, EVEN, SIDES).orders == (
         Order("raise-brows", False, "left"),
         Order("raise-brows", True, "right"),
         Order("turn-left", False),
         Order("turn-right", True),
     )
     parts = spoken_parts("raise your left brow, now the right one, not the other one")
-    found = named_orders(parts, names[:3], EVEN, SIDES)
+    found = named_orders(parts, names[:3], EVEN, SIDES).orders
     assert [order.side for order in found] == ["left", "right"]
 
 
@@ -152,22 +161,22 @@ def test_the_other_one_is_across_from_what_was_named_last() -> None:
 def test_a_direction_alone_is_one_of_what_was_named_last(text: str, last: Order) -> None:
     parts = spoken_parts(text)
     row = _names(0, 0.9, 0.1) if "turn" in text else _names(0.9, 0.1, 0)
-    vague = _names(0.4, 0.3, 0.3)
+    vague = _names(0.36, 0.32, 0.32)
     names = torch.stack([row, *[vague] * (len(parts) - 1)])
-    assert named_orders(parts, names, EVEN, SIDES)[-1] == last
+    assert named_orders(parts, names, EVEN, SIDES).orders[-1] == last
 
 
 def test_a_direction_that_is_the_same_says_nothing_new() -> None:
     parts = spoken_parts("turn to your left, all the way to the left")
-    names = torch.stack([_names(0, 0.9, 0.1), _names(0.4, 0.3, 0.3)])
-    assert named_orders(parts, names, EVEN, SIDES) == ()
+    names = torch.stack([_names(0, 0.9, 0.1), _names(0.36, 0.32, 0.32)])
+    assert named_orders(parts, names, EVEN, SIDES).orders == ()
 
 
 def test_what_has_no_middle_counts_once_a_side() -> None:
     sides = {"wink": ("left", "right"), "nod": ("both",)}
     parts = spoken_parts("wink left wink right, wink")
     names = torch.stack([torch.tensor([0.9, 0.1]).log()] * 3)
-    found = named_orders(parts, names, torch.tensor([0.5, 0.5]).log(), sides)
+    found = named_orders(parts, names, torch.tensor([0.5, 0.5]).log(), sides).orders
     assert found == (Order("wink", False, "left"), Order("wink", False, "right"))
 
 
@@ -208,6 +217,69 @@ def test_what_follows_comes_when_the_other_has_ended() -> None:
     at_once = [Order("a", False), Order("b", False)]
     assert put_in_row(both, at_once) == tuple(both)
     assert put_in_row(both, [Order("z", False), Order("b", True)]) == tuple(both)
+
+
+@pytest.mark.parametrize(
+    ("text", "is_all"),
+    [
+        ("turn, brows up", True),
+        ("turn, brows up, both at once", True),
+        ("turn, brows up, no smile", True),
+        ("turn, brows up, like a hawk", True),
+        ("turn, brows up, turn", True),
+        ("turn, brows up, for reasons of her own", False),
+    ],
+)
+def test_a_prompt_may_ask_for_nothing_else(text: str, is_all: bool) -> None:
+    parts = spoken_parts(text)
+    turns = _names(0, 0.9, 0.1)
+    names = torch.stack([turns, _names(0.9, 0.1, 0), turns if "up, turn" in text else EVEN])
+    found = named_orders(parts, names[: len(parts)], EVEN, SIDES)
+    assert found.is_all == is_all and len(found.orders) == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "beside"),
+    [
+        ("turn while raising your brows", True),
+        ("grinning, but with the brows low", True),
+        ("turn as you raise your brows", True),
+        ("turn, brows up", False),
+        ("turn, brows up, both at once", True),
+        ("brows up and turn, at the same time!", True),
+        ("turn, then smile with your brows up", False),
+    ],
+)
+def test_a_text_may_say_that_parts_come_together(text: str, beside: bool) -> None:
+    first, second = spoken_parts(text)[:2]
+    assert (first.beside, second.beside) == (False, beside)
+    names = torch.stack([_names(0, 1, 0), _names(1, 0, 0), *[EVEN] * 2])[: len(spoken_parts(text))]
+    assert named_orders(spoken_parts(text), names, EVEN, SIDES).orders[1].beside == beside
+
+
+def test_what_belongs_together_begins_together() -> None:
+    row = [Order("smile", False), Order("lower-brows", False, beside=True)]
+    apart = [_line("smile", 2, 10), _line("lower-brows", 12, 20), _line("nod", 21, 24)]
+    found = put_in_row(apart, row)
+    assert found == (_line("smile", 2, 10), _line("lower-brows", 2, 10), _line("nod", 21, 24))
+    assert put_in_row(found, row) == found
+    swapped = [_line("lower-brows", 2, 10), _line("smile", 12, 20)]
+    assert put_in_row(swapped, row) == (_line("lower-brows", 2, 10), _line("smile", 2, 10))
+    clashing = [Order("smile", False), Order("pucker", False, beside=True)]
+    lines = [_line("smile", 2, 10), _line("pucker", 12, 20)]
+    assert put_in_row(lines, clashing) == tuple(lines)
+
+
+def test_what_is_held_lasts_as_long_as_all() -> None:
+    parts = spoken_parts("turn left, turn right, brows up the whole time")
+    names = torch.stack([_names(0, 1, 0), _names(0, 0, 1), _names(1, 0, 0)])
+    orders = named_orders(parts, names, EVEN, SIDES).orders
+    assert [order.holds for order in orders] == [False, False, True]
+    lines = [_line("turn-left", 2, 10), _line("turn-right", 12, 18), _line("raise-brows", 18, 23)]
+    held = (_line("turn-left", 2, 10), _line("raise-brows", 2, 23), _line("turn-right", 12, 18))
+    assert put_in_row(lines, orders) == held
+    parts = spoken_parts("turn left, and keep the eyes open the whole time")
+    assert named_orders(parts, names[[0, 2]], EVEN, SIDES).orders == ()
 
 
 def test_what_is_named_lasts_long_enough_to_be_seen() -> None:

@@ -18,7 +18,7 @@ ENTRIES = tuple(Lexicon.default().entries)
 
 
 def _barred(text: str, line: int = 0) -> set[str]:
-    masks = barred_entries(text, ENTRIES)
+    masks = barred_entries(restraints(text), ENTRIES)
     return {name for name, is_barred in zip(ENTRIES, masks[line], strict=True) if is_barred}
 
 
@@ -91,7 +91,7 @@ def test_entries_that_do_what_is_forbidden_are_barred(text: str, barred: str, fr
     ],
 )
 def test_other_words_forbid_nothing(text: str) -> None:
-    assert restraints(text) == () and barred_entries(text, ENTRIES) == ()
+    assert restraints(text) == ()
 
 
 def test_what_is_forbidden_behind_a_then_leaves_the_first_action() -> None:
@@ -123,7 +123,7 @@ def test_codes_that_show_what_is_forbidden_all_the_while_are_barred() -> None:
     poses = np.stack([_pose(), _pose(headYaw=-0.05), _pose(jawOpen=0.4), _pose(headPitch=0.3)])
 
     def barred(text: str) -> list[int] | None:
-        mask = barred_codes(text, poses)
+        mask = barred_codes(restraints(text), poses)
         return None if mask is None else mask.nonzero()[:, 0].tolist()
 
     assert barred("look left, keep your head still") == [1, 3]
@@ -131,11 +131,11 @@ def test_codes_that_show_what_is_forbidden_all_the_while_are_barred() -> None:
     assert barred("look down but hold the head high") == [3]
     assert barred("a smile") is None
     assert barred("a laugh, then keep the mouth shut") is None
-    assert barred_codes("mouth shut", poses[2:3]).tolist() == [False]  # type: ignore[union-attr]
+    assert barred_codes(restraints("mouth shut"), poses[2:3]).tolist() == [False]  # type: ignore[union-attr]
 
 
 def test_where_everything_is_forbidden_nothing_is_barred() -> None:
-    first, later = barred_entries("do not nod", ["nod", "slow-nod"])
+    first, later = barred_entries(restraints("do not nod"), ["nod", "slow-nod"])
     assert not first.any() and not later.any()
 
 
@@ -168,7 +168,7 @@ def test_the_shipped_model_knows_what_its_codes_show() -> None:
     poses = read_poses(shipped_folder())
     measured = measure_poses(MotionTokenizer.load())
     assert poses is not None and np.abs(poses - measured).max() < 1e-3
-    barred = barred_codes("only your eyes move", poses)
+    barred = barred_codes(restraints("only your eyes move"), poses)
     assert barred is not None and 0.5 < barred.float().mean() < 0.9
 
 

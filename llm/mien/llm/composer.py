@@ -205,16 +205,18 @@ class Planner:
     def _without_uncalled(
         self, logits: Tensor, ids: Tensor, prompt: Prompt, grammar: PlanGrammar, may_end: bool
     ) -> Tensor:
-        """Where one thing alone is asked for, go on with nothing else.
+        """Where nothing but one thing or some named ones is asked for, go on with nothing else.
 
         What speaks for that speaks for the end, or, where a length is asked for, for doing it
         again. Plans of a small model go on by themselves: a frown gets a smile behind it, a turn
         to the left one to the right.
         """
-        if prompt.uncalled is None or not grammar.lines:
+        if prompt.uncalled is None or not (grammar.lines or prompt.orders):
             return logits
         planned = torch.tensor([self.vocabulary.entry(line.entry) for line in grammar.lines])
         goes = self._are_of(ids, prompt.uncalled) & ~torch.isin(ids, planned)
+        if goes.all():
+            return logits
         if may_end:
             ends = ids == grammar.close
             logits = logits.masked_fill(ends, float(logits[goes | ends].logsumexp(dim=0)))

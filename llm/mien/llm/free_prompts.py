@@ -1,5 +1,6 @@
 """Training texts in people's own words: prompts with their plans, alone and joined."""
 
+import itertools
 import random
 from collections.abc import Sequence
 from functools import cache
@@ -47,6 +48,18 @@ _SIMULTANEOUS = (
     ),
     *(", at the same time ", " with: ", ", meanwhile ", " (also: "),
 )
+_DENIALS: tuple[tuple[str, Form], ...] = (
+    *((", without {x}", "gerund"), (" without {x}", "gerund"), (" w/o {x}", "gerund")),
+    *((", no {x}", "gerund"), (", not {x}", "gerund"), (" but not {x}", "gerund")),
+    *((", don't {x}", "base"), (" but do not {x}", "base"), (". Don't {x}", "base")),
+    *(
+        (", never {x}", "gerund"),
+        (", and no {x}, please", "gerund"),
+        (", refusing to {x}", "base"),
+    ),
+)
+_DENIED = 0.06  # share of prompts that also say what is not to be done
+_MOST_DENIED, _TRIES = 30, 20
 _WEAK = ("slightly", "a little", "a bit", "faintly", "just a touch", "barely", "very gently")
 _STRONG = ("a lot", "strongly", "very much", "as much as possible", "intensely", "really hard")
 _FRAMES: tuple[tuple[str, Form], ...] = (
@@ -66,6 +79,8 @@ def free_sample(seed: int, index: int) -> Sample:
     rng = random.Random(f"free prompt {seed} {index}")
     kind = rng.choices(list(_KINDS), list(_KINDS.values()))[0]
     text, plan = _joined(rng) if kind == "joined" else _drawn(kind, rng)
+    if rng.random() < _DENIED:
+        text = _with_denial(text, plan, rng)
     lines = _timed(plan, rng)
     last = max(line.stop for line in lines)
     if last > MAX_TICKS:
@@ -105,7 +120,8 @@ def _flat(name: str) -> tuple[tuple[Act, str], ...]:
 def _joined(rng: random.Random) -> tuple[str, Plan]:
     """Two or three texts in a row, or two at once where they need different parts of the face."""
     parts = [_part(rng) for _ in range(rng.choice((2, 2, 2, 3)))]
-    is_together = len(parts) == 2 and rng.random() < 0.3 and not _clash(parts[0][1], parts[1][1])
+    pairs = itertools.combinations([groups for _, groups in parts], 2)
+    is_together = rng.random() < 0.4 and not any(_clash(*pair) for pair in pairs)
     text = parts[0][0].rstrip(".!? ")
     plan = parts[0][1]
     for words, groups in parts[1:]:
@@ -116,6 +132,19 @@ def _joined(rng: random.Random) -> tuple[str, Plan]:
         text = text.rstrip(".!? ") + join + words + end
         plan = ((*plan[0], *groups[0]),) if is_together else plan + groups
     return text, plan
+
+
+def _with_denial(text: str, plan: Plan, rng: random.Random) -> str:
+    """Say behind a prompt what is not to be done, which changes nothing of what is."""
+    asked = [Lexicon.default()[act.entry] for group in plan for act in group]
+    for _ in range(_TRIES):
+        act, phrase = rng.choice(_flat("phrases"))
+        entry = Lexicon.default()[act.entry]
+        is_seen = entry.kind != "emotion" and len(phrase) < _MOST_DENIED
+        if is_seen and not any(entry == other or clash(entry, other) for other in asked):
+            frame, form = rng.choice(_DENIALS)
+            return text.rstrip(".!? ") + frame.format(x=fill(inflect(phrase, form), YOU))
+    return text  # all that a face has is asked for
 
 
 def _part(rng: random.Random) -> tuple[str, Plan]:

@@ -16,6 +16,7 @@ from torch import Tensor
 from mien.data_synth.likeness import likeness
 from mien.llm.composer import Composer
 from mien.llm.decoder import Decoder
+from mien.llm.denials import forbidden, spoken_denials
 from mien.llm.drive import run_all, stream_steps
 from mien.llm.editing import Edit, Editor, Misfit, frames_between
 from mien.llm.lexical import LexicalReader
@@ -32,7 +33,7 @@ from mien.llm.plan import (
 )
 from mien.llm.prefix import Prompt, Wording, WordPrefix, shared_names
 from mien.llm.reader import Reader
-from mien.llm.restraints import barred_codes, barred_entries
+from mien.llm.restraints import barred_codes, barred_entries, restraints
 from mien.llm.sampling import Sampling
 from mien.llm.session import IDLE, MotionSession
 from mien.llm.storage import (
@@ -376,24 +377,34 @@ class MotionLanguageModel:
     def _read(self, texts: Sequence[str]) -> list[Prompt]:
         """Prompts of texts without their times, with what they forbid and what they name."""
         entries = self.vocabulary.entries
-        parts = [spoken_parts(text) if self._prefix.sentence else () for text in texts]
-        spoken_texts = [part.full for part in itertools.chain(*parts)]
-        wordings = iter(self._encode([*texts, *spoken_texts]))
+        is_named = self._prefix.sentence is not None
+        parts = [spoken_parts(text) if is_named else () for text in texts]
+        denials = [spoken_denials(text) if is_named else () for text in texts]
+        said = [
+            [*(part.full for part in spoken), *(denial.words for denial in denied)]
+            for spoken, denied in zip(parts, denials, strict=True)
+        ]
+        wordings = iter(self._encode([*texts, *itertools.chain(*said)]))
         prompts = [self._prefix.read(next(wordings)) for _ in texts]
         out = []
-        for text, prompt, spoken in zip(texts, prompts, parts, strict=True):
-            barred = barred_entries(text, entries)
-            codes = None if self._poses is None else barred_codes(text, self._poses)
+        for text, prompt, spoken, denied in zip(texts, prompts, parts, denials, strict=True):
+            own = [next(wordings) for _ in (*spoken, *denied)]
+            named = self._prefix.name(own) if own else torch.empty(0, len(entries))
+            found = restraints(text) + forbidden(denied, named[len(spoken) :], entries)
+            barred = barred_entries(found, entries)
+            codes = None if self._poses is None else barred_codes(found, self._poses)
             prompt = replace(prompt, barred=barred, barred_codes=codes)
             if spoken and prompt.names is not None:
-                named = self._prefix.name([next(wordings) for _ in spoken])
                 sides = dict(zip(entries, self.vocabulary.entry_sides, strict=True))
                 last = barred[-1] if barred else None
-                orders = named_orders(spoken, named, prompt.names, sides, last)
-                prompt = replace(
-                    prompt, orders=orders, uncalled=None if orders else prompt.uncalled
+                orders, is_all = named_orders(
+                    spoken, named[: len(spoken)], prompt.names, sides, last
                 )
-            if prompt.uncalled is not None and prompt.names is not None:
+                if orders:
+                    called = {order.entry for order in orders}
+                    uncalled = torch.tensor([entry not in called for entry in entries])
+                    prompt = replace(prompt, orders=orders, uncalled=uncalled if is_all else None)
+            if prompt.names is not None and prompt.uncalled is not None and not prompt.orders:
                 prompt = replace(prompt, names=shared_names(prompt.names, self._likeness))
             out.append(prompt)
         return out

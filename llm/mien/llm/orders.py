@@ -8,6 +8,7 @@ import itertools
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Bool, Float
@@ -18,6 +19,7 @@ from mien.data_synth.performance import clash
 from mien.llm.plan import Line, shift_lines
 
 _SURE = 0.65  # the share of a part that its entry must answer to count as named
+_SURE_OF_MOVEMENT = 0.4  # the same of what has fewer names: feelings are read into anything
 _HEARD = 0.005  # and of the whole prompt
 _FAVOR = 2.0  # what the next missing entry gains besides what speaks for the end
 _LEAST_TICKS = 8  # 1.6 s: what one of several things in a row keeps of its time
@@ -28,7 +30,7 @@ _BECOMING = (
     r"(?:(?:fad|turn|melt|grow|chang|dissolv|morph|shift|slid|collaps|crumbl|soften|harden)"
     r"(?:e|es|s|ing)? (?:slowly |quickly |gradually )?into|giv(?:e|es|ing) way to)"
 )
-_SOONER_OR_LATER = rf"{THEN}|once|now|before|{_BECOMING}"
+_SOONER_OR_LATER = rf"{THEN}|(?<!at )once|now|before|{_BECOMING}"
 _JOINT = re.compile(
     r"\s*(?:[,;.!?:+&>/\n()\"“”]|->|→|\s[-–—]\s"
     rf"|\b(?:and|n|while|with|plus|as|but|{_SOONER_OR_LATER})\b)+\s*",
@@ -37,11 +39,20 @@ _JOINT = re.compile(
 _DEEDS = "wink|blink|smirk|look|glance|tilt|turn"
 _UNJOINED = re.compile(rf"\b(left|right) (?={_DEEDS})", re.IGNORECASE)  # "wink left wink right"
 _BEHIND = re.compile(rf"[.;?!\n]|->|→|\b(?:{_SOONER_OR_LATER})\b", re.IGNORECASE)
+_BESIDE = re.compile(r"\b(?:while|with|as)\b", re.IGNORECASE)
+_AT_ONCE = re.compile(
+    r"\b(?:(?:at )?the same time|(?:both|all) at once|simultaneously|together\W*$)", re.IGNORECASE
+)
+_HOLDS = re.compile(
+    r"\b(?:(?:the whole|the entire|all the) (?:time|while)|throughout|all along"
+    r"|from (?:start|beginning) to (?:finish|end))\b",
+    re.IGNORECASE,
+)
 _ACROSS = {"left": "right", "right": "left"}
 _ENDING = re.compile(r"\s*(?:end|finish|close|stop|wind up)(?:s|ing)?\b", re.IGNORECASE)
 _UNDONE = re.compile(
     r"\b(?:not|never|without|nothing|alone|instead|after|like|if|no(?=\s+\w))\b|n['’]t\b"
-    r"|\b(?:do|does|did|ca|wo|is|are)nt\b|\b(?:the whole|all the) (?:time|while)\b",
+    r"|\b(?:do|does|did|ca|wo|is|are)nt\b|\bopen (?:the whole|all the) (?:time|while)\b",
     re.IGNORECASE,
 )
 _WHOSE = "the|your|ur|his|her|their|my|its|only|just|one's"
@@ -97,11 +108,13 @@ class Part:
         follows: Whether the text says that it comes behind the part before it.
         full: Its words with those of the part before that it leaves out ("look down, then up at
             the sky": "look up at the sky").
+        beside: Whether the text says that it comes with the part before it.
     """
 
     text: str
     follows: bool
     full: str
+    beside: bool = False
 
 
 @dataclass(frozen=True)
@@ -112,11 +125,15 @@ class Order:
         entry: Of the lexicon.
         follows: Whether it comes behind the order before it.
         side: The only side that the prompt names with it.
+        beside: Whether it comes with the order before it.
+        holds: Whether it lasts as long as all that is done.
     """
 
     entry: str
     follows: bool
     side: str | None = None
+    beside: bool = False
+    holds: bool = False
 
     def is_met_by(self, line: Line) -> bool:
         """Whether a line of a plan does it."""
@@ -134,13 +151,16 @@ def spoken_parts(text: str) -> tuple[Part, ...]:
     """
     parts: list[Part] = []
     at, joint = 0, ""
+    at_once = _AT_ONCE.search(text) is not None
     text = _UNJOINED.sub(r"\1, ", text)
     for match in (*_JOINT.finditer(text), None):
         words = text[at : match.start()] if match else text[at:]
         if any(c.isalpha() for c in words):
             is_behind = _BEHIND.search(joint) is not None or _ENDING.match(words) is not None
             full = _completed(words, parts[-1].full) if parts else words
-            parts.append(Part(words, bool(parts) and is_behind, full))
+            follows = bool(parts) and is_behind
+            is_beside = bool(parts) and (at_once or _BESIDE.search(joint) is not None)
+            parts.append(Part(words, follows, full, is_beside and not follows))
             joint = ""
         if match:
             joint, at = joint + match.group(), match.end()
@@ -167,14 +187,26 @@ def _completed(text: str, before: str) -> str:
     return text
 
 
+class Named(NamedTuple):
+    """What a prompt names.
+
+    Attributes:
+        orders: What it surely names, in its order; none where that is not several.
+        is_all: Whether it asks for nothing else.
+    """
+
+    orders: tuple[Order, ...]
+    is_all: bool
+
+
 def named_orders(
     parts: Sequence[Part],
     names: Float[Tensor, "p e"],
     whole: Float[Tensor, " e"],
     entry_sides: Mapping[str, Sequence[str]],
     barred: Bool[Tensor, " e"] | None = None,
-) -> tuple[Order, ...]:
-    """What parts of a prompt surely name, in their order; none where that is not several.
+) -> Named:
+    """What parts of a prompt surely name.
 
     Args:
         parts: As `spoken_parts` gave them.
@@ -183,22 +215,34 @@ def named_orders(
         entry_sides: The entries, with the sides that each can have.
         barred: Entries that the prompt forbids.
     """
+    entries = list(entry_sides)
     found: list[Order] = []
-    follows = False
+    follows, is_all = False, True
     for part, shares in zip(parts, names, strict=True):
         follows = follows or part.follows  # what is not sure may stand between
-        if _UNDONE.search(part.text):
+        if _UNDONE.search(part.text) or not re.search(r"\w", _AT_ONCE.sub("", part.text)):
             continue
         order = _once_more(part, found, entry_sides)
         best = int(shares.argmax())
-        is_heard = bool(shares[best].exp() >= _SURE and whole[best].exp() >= _HEARD)
+        sure = _SURE_OF_MOVEMENT if _is_movement(entries[best]) else _SURE
+        is_heard = bool(shares[best].exp() >= sure and whole[best].exp() >= _HEARD)
         is_barred = barred is not None and bool(barred[best])
         if order is None and is_heard and not is_barred:
-            order = _named(part, list(entry_sides)[best], found, entry_sides)
+            order = _named(part, entries[best], found, entry_sides)
         if order is not None:
-            found.append(replace(order, follows=follows and bool(found)))
+            follows = follows and bool(found)
+            beside = part.beside and bool(found) and not follows
+            holds = _HOLDS.search(part.text) is not None
+            found.append(replace(order, follows=follows, beside=beside, holds=holds))
             follows = False
-    return tuple(found) if len(found) > 1 else ()
+        is_all = is_all and (is_heard or order is not None)
+    return Named(tuple(found), is_all) if len(found) > 1 else Named((), False)
+
+
+def _is_movement(entry: str) -> bool:
+    """Whether an entry is neither a feeling nor an expression."""
+    lexicon = Lexicon.default()
+    return entry in lexicon and lexicon[entry].kind in ("action", "head", "gaze")
 
 
 def _named(
@@ -267,7 +311,7 @@ def unmet(orders: Sequence[Order], lines: Sequence[Line]) -> list[Order]:
 
 
 def put_in_row(lines: Sequence[Line], orders: Sequence[Order]) -> tuple[Line, ...]:
-    """Move apart lines of a plan that the prompt wants one behind the other.
+    """Move apart lines of a plan that the prompt wants one behind the other, together what not.
 
     So does what it names in a row and a face cannot do at once ("eyes right, left").
 
@@ -288,15 +332,34 @@ def put_in_row(lines: Sequence[Line], orders: Sequence[Order]) -> tuple[Line, ..
     for order, other in itertools.pairwise(orders):
         at = next((i for i, line in enumerate(moved) if order.is_met_by(line)), None)
         to = next((i for i, line in enumerate(moved) if other.is_met_by(line) and i != at), None)
-        if at is None or to is None or at > to:
+        if at is None or to is None:
             continue
-        if not other.follows and not _cannot_meet(order.entry, other.entry):
+        can_meet = not _cannot_meet(order.entry, other.entry)
+        if other.beside and can_meet:
+            first, second = min(at, to), max(at, to)
+            moved[second] = _brought_to(moved[first], moved[second])
+        if at > to or (can_meet and not other.follows):
             continue
         stop = min(moved[at].stop, max(moved[to].start, moved[at].start + _LEAST_TICKS))
         late = max(0, stop - moved[to].start)
         moved[at] = replace(moved[at], stop=stop)
         moved = [*moved[:to], *shift_lines(moved[to:], late)]
-    return tuple(moved)
+    lasting = [order for order in orders if order.holds]
+    moved = [_held(x, moved) if any(order.is_met_by(x) for order in lasting) else x for x in moved]
+    return tuple(sorted(moved, key=lambda line: line.start))
+
+
+def _held(line: Line, lines: Sequence[Line]) -> Line:
+    """A line that lasts as long as all of them."""
+    return replace(line, start=min(x.start for x in lines), stop=max(x.stop for x in lines))
+
+
+def _brought_to(line: Line, other: Line) -> Line:
+    """Another line, moved to begin with a line that it should come with and misses."""
+    if min(line.stop, other.stop) - max(line.start, other.start) >= _SEEN_TICKS:
+        return other
+    (brought,) = shift_lines([other], line.start - other.start)
+    return brought
 
 
 def _cannot_meet(first: str, second: str) -> bool:

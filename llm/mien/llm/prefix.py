@@ -48,8 +48,8 @@ class Prompt:
         clauses: Its parts with stated times, each as a prompt of its own; empty where it states
             no time.
         orders: Entries that it names in so many words; none where fewer than two.
-        uncalled: Where it asks for one thing alone, the entries that are not that thing, so that a
-            plan does not go on with them; None where it asks for several, or nothing tells.
+        uncalled: Where it asks for one thing alone, or for nothing but its orders, all other
+            entries, so that a plan does not go on with them; None where nothing tells.
     """
 
     words: Float[Tensor, "w d"]

@@ -24,7 +24,7 @@ from mien.llm.orders import THEN
 Binds = Literal["all", "first", "later"]
 
 # What moves each part of the face: beginnings of tracks, each with how much of it shows at full
-# strength. A leading "+" means the positive direction alone.
+# strength. A leading "+" or "-" means that direction alone.
 _OPENING: Units = {"jawOpen": 0.2, "tongueOut": 0.2}
 _PARTS: Mapping[str, Units] = {
     "mouth": {**_OPENING, "jaw": 0.2, "cheekPuff": 0.2, "mouth": 0.3},
@@ -45,23 +45,37 @@ _COMPANIONS: Mapping[str, Sequence[str]] = {  # what else moves where a part mov
     "tongue": ("jawOpen", "mouthLowerDown"),
     "teeth": ("mouth", "jawOpen"),
 }
+_CHANNELS: Mapping[str, Sequence[str]] = {  # what tracks are called in curves
+    "gaze": ("eyeLook",),
+    "+gazePitch": ("eyeLookDown",),
+    "-gazePitch": ("eyeLookUp",),
+    "+gazeYaw": ("eyeLookOutLeft", "eyeLookInRight"),
+    "-gazeYaw": ("eyeLookInLeft", "eyeLookOutRight"),
+    "+mouthSide": ("mouthLeft",),
+    "-mouthSide": ("mouthRight",),
+    "+jawSide": ("jawLeft",),
+    "-jawSide": ("jawRight",),
+}
 _LEEWAY = 1.5  # how much more the rest of the face may show where one part "only" is to move
 _IDLE = 0.25  # share of what bars an entry that may show beside others,
 _IDLE_HEAD = 0.1  # and of the head, whose least turn shows
 _NOUNS: Mapping[str, str] = {
-    "mouth": "mouth|lips?",
+    "mouth": "mouth|lips?|gob|trap",
     "jaw": "jaw",
-    "eyes": "eyes?|lids?|eyelids?|gaze",
+    "eyes": "eyes?|lids?|eyelids?|gaze|peepers?",
     "brows": "brows?|eyebrows?|forehead",
-    "head": "head|neck|chin|facing",
-    "nose": "nose|nostrils?",
+    "head": "head|neck|chin|noggin|facing",
+    "nose": "nose|nostrils?|conk|snout",
     "cheeks": "cheeks?",
     "tongue": "tongue",
     "teeth": "teeth|tooth",
 }
 _HELD: Mapping[tuple[str, str], Units] = {  # what must not happen where a part is held like that
-    **{("mouth", how): _OPENING for how in ("closed", "shut", "sealed", "together")},
-    **{("jaw", how): _OPENING for how in ("closed", "shut")},
+    **{
+        (part, how): _OPENING
+        for part in ("mouth", "jaw")
+        for how in ("closed", "shut", "sealed", "together", "zipped", "clamped", "locked")
+    },
     ("jaw", "open"): {},
     **{("mouth", how): {} for how in ("open", "high", "up", "in")},
     ("nose", "in"): {},
@@ -84,7 +98,7 @@ _DEEDS: Mapping[str, Units] = {  # by words, as patterns
 
 _MOVE = (
     "(?:mov|us|involv|chang|turn|tilt|rais|lower|lift|narrow|widen|clench|wrinkl|scrunch|crinkl"
-    "|furrow|flar)(?:e|es|ing)?"
+    "|furrow|flar|budg|stir|shift|twitch|wiggl)(?:e|es|ing)?"
 )
 # Forms are written in words; what stands in braces is one of these.
 _SLOTS: Mapping[str, str] = {
@@ -98,8 +112,8 @@ _SLOTS: Mapping[str, str] = {
     "keep": "(?:keep|hold|keeps|holds|keeping|holding|with)",
     "leave": "(?:leave|leaves|leaving)",
     "stay": "(?:(?:must |should )?(?:stay|remain)(?:s|ing)?|kept|held|is kept|are kept)",
-    "still": "(?:(?:perfectly|completely|absolutely|totally|very) )?"
-    "(?P<how>still|steady|neutral|normal|relaxed|motionless|unmoved|frozen|locked|level|straight"
+    "still": "(?:(?:perfectly|completely|absolutely|totally|very|dead|stock|firmly|tightly) )?"
+    "(?P<how>still|asleep|quiet|idle|fixed|parked|flat|zipped|clamped|steady|neutral|normal|relaxed|motionless|unmoved|frozen|locked|level|straight"
     "|put|at rest|(?:as|where) (?:it is|they are)|out of (?:it|this)|facing|forward|high|up|open"
     "|in|inside|closed|shut|sealed|together)",
 }
@@ -126,8 +140,8 @@ _FORBIDDING = (
     "no (?P<act>open) {part}",
     "{keep} (?P<part>facing) (?:forwards?|(?:the )?(?:front|camera|viewer))",
     "no (?P<part>tongue)(?=[,.;:!]|$)",
-    "(?P<part>mouth|lips|jaw) (?P<how>closed|shut|sealed)",
-    "(?P<part>head) (?P<how>still|level|straight)(?! up)",
+    "(?P<part>mouth|lips|jaw)(?: (?:firmly|tightly|well))? (?P<how>closed|shut|sealed|zipped)",
+    "(?P<part>head)(?: (?:dead|stock|perfectly))? (?P<how>still|level|straight|locked)(?! up)",
     "(?:no|not (?:one|a|a single)) (?P<part>teeth|tooth)(?: show(?:s|ing)| visible)?(?=[,.;:!]|$)",
     "(?:but|and|above all|especially|least of all) not (?:with )?{the} {part}",
     "(?:not|n['’]?t|never)(?: quite| really)? reach(?:es|ing)? {the} (?P<part>eyes)",
@@ -156,6 +170,9 @@ class Restraint:
 
     Attributes:
         tracks: How much each track of the face may show at most, by its beginning.
+        entries: What is forbidden by name.
+        is_joint: Whether only what shows all of the tracks is meant: a laugh opens the jaw and
+            smiles, and who forbids it forbids neither.
         binds: Which actions. Those behind the first alone, where the text says it behind a "then"
             (but a head that nothing has turned before is to keep still all the while); the first
             alone, where one part "only" is to move and behind a "then" others do.
@@ -163,6 +180,17 @@ class Restraint:
 
     tracks: Units
     binds: Binds = "all"
+    entries: frozenset[str] = frozenset()
+    is_joint: bool = False
+
+    @property
+    def looks(self) -> tuple[Units, ...]:
+        """Tracks of which any, for each of several groups all of which must be shown."""
+        return (
+            tuple({t: most} for t, most in self.tracks.items())
+            if self.is_joint
+            else (self.tracks,)
+        )
 
 
 def restraints(text: str) -> tuple[Restraint, ...]:
@@ -185,18 +213,19 @@ def restraints(text: str) -> tuple[Restraint, ...]:
     return tuple(each for each in found if each.tracks)
 
 
-def barred_entries(text: str, entries: Sequence[str]) -> tuple[Bool[Tensor, " e"], ...]:
-    """Which entries of the lexicon a text forbids.
+def barred_entries(
+    found: Sequence[Restraint], entries: Sequence[str]
+) -> tuple[Bool[Tensor, " e"], ...]:
+    """Which entries of the lexicon restraints forbid.
 
     Args:
-        text: A prompt.
+        found: The restraints.
         entries: Names in the order of the result.
 
     Returns:
-        One mask for the first action and one for those behind it; nothing where the text forbids
-        nothing. A mask that would leave no entry bars none.
+        One mask for the first action and one for those behind it; nothing where there are no
+        restraints. A mask that would leave no entry bars none.
     """
-    found = restraints(text)
     if not found:
         return ()
     shown = _shown(tuple(entries))
@@ -205,31 +234,43 @@ def barred_entries(text: str, entries: Sequence[str]) -> tuple[Bool[Tensor, " e"
         barred = np.zeros(len(entries), bool)
         for each in found:
             if each.binds in ("all", place):
-                barred |= (shown >= _most(each.tracks)).any(axis=(1, 2))
+                barred |= np.isin(entries, list(each.entries))
+                if each.tracks:
+                    shows = [(shown >= _most(look)).any(axis=(1, 2)) for look in each.looks]
+                    barred |= np.all(shows, axis=0)
         masks.append(torch.from_numpy(barred & (not barred.all())))
     return tuple(masks)
 
 
-def barred_codes(text: str, poses: Float[ndarray, "c channel"]) -> Bool[Tensor, " c"] | None:
-    """Which motion codes a text forbids all the while.
+def barred_codes(
+    found: Sequence[Restraint], poses: Float[ndarray, "c channel"]
+) -> Bool[Tensor, " c"] | None:
+    """Which motion codes restraints forbid all the while.
 
     Args:
-        text: A prompt.
+        found: The restraints.
         poses: What each code shows on a face at rest, as ARKit curves (`mien.arkit`).
 
     Returns:
-        A mask, or None where the text forbids nothing that binds all that is done.
+        A mask, or None where nothing of them binds all that is done.
     """
-    found = [each for each in restraints(text) if each.binds == "all"]
-    if not found:
+    binding = [each for each in found if each.binds == "all" and each.tracks]
+    if not binding:
         return None
     barred = np.zeros(len(poses), bool)
-    for each in found:
-        for channel, most in _limits(each.tracks).items():
-            shown = poses[:, CHANNEL_NAMES.index(channel.removeprefix("+"))]
-            idle = most * (_IDLE_HEAD if "head" in channel else _IDLE)
-            barred |= (shown if channel.startswith("+") else np.abs(shown)) > idle
+    for each in binding:
+        barred |= np.all([_show(poses, look) for look in each.looks], axis=0)
     return torch.from_numpy(barred & (not barred.all()))
+
+
+def _show(poses: Float[ndarray, "c channel"], look: Units) -> Bool[ndarray, " c"]:
+    """Which poses show any of some tracks more than may be in passing."""
+    shows = np.zeros(len(poses), bool)
+    for channel, most in _limits(look).items():
+        shown = poses[:, CHANNEL_NAMES.index(channel.lstrip("+-"))]
+        idle = most * (_IDLE_HEAD if "head" in channel else _IDLE)
+        shows |= {"+": shown, "-": -shown}.get(channel[0], np.abs(shown)) > idle
+    return shows
 
 
 @cache
@@ -247,15 +288,20 @@ def _restraint(match: re.Match[str], is_allowing: bool) -> Restraint:
     """What a form forbids, and which actions that binds."""
     words = match.groupdict().get("part")
     part = _part(words.lower()) if words else ""
-    before, after = match.string[: match.start()], match.string[match.end() :]
-    behind, ahead = _BEHIND.search(before), _BEHIND.search(after)
-    binds: Binds = "all"
-    if behind and (part != "head" or _TURN.search(before[: behind.start()])):
-        binds = "later"
-    elif is_allowing and ahead:
+    after = match.string[match.end() :]
+    binds, ahead = bound(match.string[: match.start()], part == "head"), _BEHIND.search(after)
+    if binds == "all" and is_allowing and ahead:
         other = _ELSEWHERE.search(after, ahead.end())
         binds = "first" if other and not re.fullmatch(_NOUNS[part], other[0].lower()) else "all"
     return Restraint(_allowed(part) if is_allowing else _forbidden(match), binds)
+
+
+def bound(before: str, of_head: bool) -> Binds:
+    """Which actions a restraint binds, by what the text says before it."""
+    behind = _BEHIND.search(before)
+    if behind and not (of_head and _TURN.search(before[: behind.start()]) is None):
+        return "later"
+    return "all"
 
 
 def _forbidden(match: re.Match[str]) -> Units:
@@ -295,17 +341,18 @@ def _spread(units: Units) -> dict[str, float]:
 
 def _limits(units: Units) -> dict[str, float]:
     """The same for the channels of curves, where gaze is four directions an eye."""
-    named = {"eyeLook" if name == "gaze" else name: most for name, most in units.items()}
+    named = {look: most for name, most in units.items() for look in _CHANNELS.get(name, (name,))}
     return _spread_over(CHANNEL_NAMES, named)
 
 
 def _spread_over(tracks: Sequence[str], units: Units) -> dict[str, float]:
     out = {}
     for track in tracks:
-        names = [name for name in units if track.startswith(name.removeprefix("+"))]
+        names = [name for name in units if track.startswith(name.lstrip("+-"))]
         if names:
             name = max(names, key=len)
-            out["+" + track if name.startswith("+") else track] = units[name]
+            sign = name[0] if name[0] in "+-" else ""
+            out[sign + track] = units[name]
     return out
 
 
@@ -331,6 +378,7 @@ def _shown(entries: tuple[str, ...]) -> Float[ndarray, "e 2 track"]:
 def _most(tracks: Units) -> Float[ndarray, "2 track"]:
     """From where on a track shows, above 0 and below it; infinite where it may show."""
     spread = _spread(tracks)
-    above = [min(spread.get(t, np.inf), spread.get(f"+{t}", np.inf)) for t in TRACKS]
-    below = [spread.get(track, np.inf) for track in TRACKS]
-    return np.array([above, below])
+    either = np.array([spread.get(track, np.inf) for track in TRACKS])
+    signed = np.array([[spread.get(sign + track, np.inf) for track in TRACKS] for sign in "+-"])
+    most: Float[ndarray, "2 track"] = np.minimum(either, signed)
+    return most

@@ -95,6 +95,8 @@ class TrainLlmConfig:
         lexical: Steps of the reader that names by words alone; with 0 it stays that of `start`.
         lexical_batch: Prompts a step of that reader, shared by the workers.
         tuning: Steps of the sentence encoder, on as many prompts; with 0 it stays that of `start`.
+        tuning_variation: How they are varied, less than for the reader, which has to make do with
+            the words that it is given.
         text: Steps on texts alone (built-in base only).
         mixed: Steps on texts and motion (built-in base only).
         adapter: Steps of each adapter; with 0 those of `start` stay. Where the base and the
@@ -133,7 +135,10 @@ class TrainLlmConfig:
     )
     lexical_batch: int = 256
     tuning: Schedule = field(
-        default_factory=lambda: Schedule(3000, 1e-3, final=0.02, weight_decay=0.01)
+        default_factory=lambda: Schedule(1500, 1e-3, final=0.02, weight_decay=0.01)
+    )
+    tuning_variation: Variation = field(
+        default_factory=lambda: Variation(word_noise=0.25, hide_static=0.3, drop_word=0.0)
     )
     text: Schedule = field(default_factory=lambda: Schedule(2200, 4e-3, rule="muon"))
     mixed: Schedule = field(default_factory=lambda: Schedule(3000, 3e-3, rule="muon", final=0.02))
@@ -252,7 +257,7 @@ class Trainer:
             return []
         learner = Tuning(copy.deepcopy(reader))
         batch = share(config.naming_batch)
-        mixture = TuningMixture(self.vocabulary, self.texts, batch, config.naming_variation)
+        mixture = TuningMixture(self.vocabulary, self.texts, batch, config.tuning_variation)
         losses = self._run(mixture.task, learner, mixture, config.tuning)
         once(lambda: learner.save(config.out))
         return losses
