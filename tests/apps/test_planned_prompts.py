@@ -30,7 +30,8 @@ def is_seen(prompt: Prompt, score: str, seconds: float) -> bool:
     [
         ("several_things", 120, 2, 0.8),
         ("more_wording", 300, 4, 0.8),
-        ("fresh_wording", 435, 6, 0.72),
+        ("fresh_wording", 435, 8, 0.72),
+        ("fresh_sequences", 220, 6, 0.72),
     ],
 )
 def test_the_shipped_model_plans_most_of_what_is_asked_for(

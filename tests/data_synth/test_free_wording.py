@@ -59,7 +59,9 @@ def test_no_text_shares_four_words_in_a_row_with_the_benchmark(wording: FreeWord
     assert [text for text in all_texts(wording) if runs_of_four(text) & reserved] == []
 
 
-@pytest.mark.parametrize("name", ["several_things", "more_wording", "fresh_wording"])
+@pytest.mark.parametrize(
+    "name", ["several_things", "more_wording", "fresh_wording", "fresh_sequences"]
+)
 def test_no_text_of_more_than_four_words_is_one_to_develop_on(
     wording: FreeWording, name: str
 ) -> None:

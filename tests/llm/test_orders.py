@@ -29,6 +29,12 @@ from mien.llm.plan import Line, parse_lines
         ("joy fading slowly into grief", [("joy", False), ("grief", True)]),
         ("a grin gives way to a pout", [("a grin", False), ("a pout", True)]),
         ("wink left wink right", [("wink left", False), ("wink right", False)]),
+        ("shock that hardened into rage", [("shock that", False), ("rage", True)]),
+        ("he goes from calm to furious", [("he goes calm", False), ("furious", True)]),
+        ("look from left to right, wink", [("look from left to right", False), ("wink", False)]),
+        ("raise them as a warning, nod", [("raise them as a warning", False), ("nod", False)]),
+        ("brows up over closed eyes", [("brows up", False), ("closed eyes", False)]),
+        ("tongue over your lips", []),
     ],
 )
 def test_a_text_is_cut_where_it_joins(text: str, parts: list[tuple[str, bool]]) -> None:
@@ -50,6 +56,7 @@ def test_a_text_is_cut_where_it_joins(text: str, parts: list[tuple[str, bool]]) 
         ("the left cheek, it is up", "it is up"),
         ("the jaw drops, he stares", "he stares"),
         ("smile, open your mouth", "open your mouth"),
+        ("head tilted left, right brow up", "right brow up"),
         ("the jaw drops. this is it", "this is it"),
     ],
 )
@@ -81,7 +88,7 @@ def test_only_what_is_sure_and_heard_in_the_whole_is_named() -> None:
     found = (Order(first, False), Order(second, True), Order(third, False))
     assert named_orders(parts, sure, EVEN, SIDES).orders == found
     unsure = sure.clone()
-    unsure[1] = _names(0.3, 0.38, 0.32)
+    unsure[1] = _names(0.38, 0.3, 0.32)
     assert named_orders(parts, unsure, EVEN, SIDES).orders == (
         Order(first, False),
         Order(third, True),
@@ -106,6 +113,8 @@ def test_only_what_is_sure_and_heard_in_the_whole_is_named() -> None:
         ("frown, look up, with no smile", (0, 1)),
         ("frown, look up, shake your head no", (0, 1, 2)),
         ("at this moment, look up, smile", (0, 1, 2)),
+        ("frown like a judge, look up, press so nothing gets out", (0, 1, 2)),
+        ("frown, like a hawk, smile", (0, 2)),
     ],
 )
 def test_what_is_denied_is_not_named(text: str, named: tuple[int, ...]) -> None:
@@ -133,6 +142,16 @@ def test_an_action_takes_the_side_that_its_part_names(text: str, sides: str | No
     found = named_orders(parts, names, EVEN, SIDES).orders
     wanted = "left" if "I mean" in text else sides  # each part speaks for itself
     assert found[1] == Order("raise-brows", False, wanted)
+
+
+def test_two_sides_of_one_movement_speak_together_where_none_is_named() -> None:
+    names = torch.stack([_names(1, 0, 0), _names(0.3, 0.36, 0.34)])
+
+    def last(text: str) -> tuple[Order, ...]:
+        return named_orders(spoken_parts(text), names, EVEN, SIDES).orders[1:]
+
+    assert last("brows up, turned to one side") == (Order("turn-left", False),)
+    assert last("brows up, turned to the left") == ()
 
 
 def test_the_other_one_is_across_from_what_was_named_last() -> None:

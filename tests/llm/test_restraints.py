@@ -108,6 +108,7 @@ def test_what_is_forbidden_behind_a_then_leaves_the_first_action() -> None:
         ("only the eyes: left, then right", "all"),
         ("wink with just the right eye, then poke your tongue out", "first"),
         ("frown, and the mouth never opens", "all"),
+        ("close the left eye only, then the right eye. Then puff your cheeks", "first"),
     ],
 )
 def test_a_restraint_binds_the_actions_that_it_is_said_of(text: str, binds: str) -> None:
@@ -117,6 +118,10 @@ def test_a_restraint_binds_the_actions_that_it_is_said_of(text: str, binds: str)
 
 def _pose(**shown: float) -> np.ndarray:
     return np.array([shown.get(name, 0.0) for name in CHANNEL_NAMES], np.float32)
+
+
+def test_one_part_alone_in_the_middle_binds_nothing() -> None:
+    assert restraints("nod, then the right eye only, then puff your cheeks") == ()
 
 
 def test_codes_that_show_what_is_forbidden_all_the_while_are_barred() -> None:

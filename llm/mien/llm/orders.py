@@ -28,21 +28,33 @@ _MOST_PARTS = 6  # a longer text tells a story
 THEN = r"then|finally|next|until|afterwards?|after (?:it|that|this|which)"
 _BECOMING = (
     r"(?:(?:fad|turn|melt|grow|chang|dissolv|morph|shift|slid|collaps|crumbl|soften|harden)"
-    r"(?:e|es|s|ing)? (?:slowly |quickly |gradually )?into|giv(?:e|es|ing) way to)"
+    r"(?:e|es|s|d|ed|ing)? (?:slowly |quickly |gradually )?into|(?:giv(?:e|es|ing)|gave) way to)"
 )
 _SOONER_OR_LATER = rf"{THEN}|(?<!at )once|now|before|{_BECOMING}"
+_AS = r"as(?! (?:an?|if|though)\b)"  # not "as a warning"
+_OVER = (  # "brows up over closed eyes"
+    r"(?:over|under|above|beneath)"
+    r"(?= (?!(?:the|your|ur|his|her|their|my|its|upper|lower|top|bottom|left|right)\b)\w+"
+    r" (?:eyes|lids|eyelids|brows|eyebrows|lips|cheeks)\b)"
+)
 _JOINT = re.compile(
     r"\s*(?:[,;.!?:+&>/\n()\"“”]|->|→|\s[-–—]\s"
-    rf"|\b(?:and|n|while|with|plus|as|but|{_SOONER_OR_LATER})\b)+\s*",
+    rf"|\b(?:and|n|while|with|plus|{_AS}|but|{_OVER}|{_SOONER_OR_LATER})\b)+\s*",
     re.IGNORECASE,
 )
 _DEEDS = "wink|blink|smirk|look|glance|tilt|turn"
 _UNJOINED = re.compile(rf"\b(left|right) (?={_DEEDS})", re.IGNORECASE)  # "wink left wink right"
+_FROM_TO = re.compile(  # "goes from calm to furious", but not from left to right
+    r"\bfrom (?!(?:the )?(?:left|right|side|ear|top|up|down|head|time|start|one|here|corner)\b)"
+    r"((?:[\w'’-]+ ){1,4}?)to (?=[a-z])",
+    re.IGNORECASE,
+)
 _BEHIND = re.compile(rf"[.;?!\n]|->|→|\b(?:{_SOONER_OR_LATER})\b", re.IGNORECASE)
-_BESIDE = re.compile(r"\b(?:while|with|as)\b", re.IGNORECASE)
+_BESIDE = re.compile(r"\b(?:while|with|as|over|under|above|beneath)\b", re.IGNORECASE)
 _AT_ONCE = re.compile(
     r"\b(?:(?:at )?the same time|(?:both|all) at once|simultaneously|together\W*$)", re.IGNORECASE
 )
+_ASIDE = re.compile(r"\b(?:like|as if|as though|so|because|bc|if)\b.*$", re.IGNORECASE)
 _HOLDS = re.compile(
     r"\b(?:(?:the whole|the entire|all the) (?:time|while)|throughout|all along"
     r"|from (?:start|beginning) to (?:finish|end))\b",
@@ -51,7 +63,7 @@ _HOLDS = re.compile(
 _ACROSS = {"left": "right", "right": "left"}
 _ENDING = re.compile(r"\s*(?:end|finish|close|stop|wind up)(?:s|ing)?\b", re.IGNORECASE)
 _UNDONE = re.compile(
-    r"\b(?:not|never|without|nothing|alone|instead|after|like|if|no(?=\s+\w))\b|n['’]t\b"
+    r"\b(?:not|never|without|nothing|alone|instead|after|no(?=\s+\w))\b|n['’]t\b"
     r"|\b(?:do|does|did|ca|wo|is|are)nt\b|\bopen (?:the whole|all the) (?:time|while)\b",
     re.IGNORECASE,
 )
@@ -152,7 +164,7 @@ def spoken_parts(text: str) -> tuple[Part, ...]:
     parts: list[Part] = []
     at, joint = 0, ""
     at_once = _AT_ONCE.search(text) is not None
-    text = _UNJOINED.sub(r"\1, ", text)
+    text = _FROM_TO.sub(r"\1then ", _UNJOINED.sub(r"\1, ", text))
     for match in (*_JOINT.finditer(text), None):
         words = text[at : match.start()] if match else text[at:]
         if any(c.isalpha() for c in words):
@@ -176,11 +188,11 @@ def _completed(text: str, before: str) -> str:
         >>> _completed("slide them left", "purse the lips")
         'slide the lips left'
     """
-    heading = _HEADING.search(before)
+    heading, own, nouns = _HEADING.search(before), _SUBJECT.search(text), _SUBJECT.findall(before)
     if heading and heading.start() and _HEADED.match(text):
-        return before[: heading.start()] + text.strip()
-    nouns = _SUBJECT.findall(before)
-    if nouns and not _SUBJECT.search(text):
+        is_alike = own is None or own[0] in before[heading.start() :]
+        return before[: heading.start()] + text.strip() if is_alike else text
+    if nouns and own is None:
         if _STATE.match(text) or (_BEGINS.match(before) and _GOES_ON.match(text)):
             return f"{nouns[-1]} {text.strip()}"
         return _THEM.sub(rf"\1 the {nouns[-1]}", text, count=1)
@@ -220,12 +232,17 @@ def named_orders(
     follows, is_all = False, True
     for part, shares in zip(parts, names, strict=True):
         follows = follows or part.follows  # what is not sure may stand between
-        if _UNDONE.search(part.text) or not re.search(r"\w", _AT_ONCE.sub("", part.text)):
+        core = _ASIDE.sub("", _AT_ONCE.sub("", part.text))
+        if _UNDONE.search(core) or not re.search(r"\w", core):
             continue
         order = _once_more(part, found, entry_sides)
         best = int(shares.argmax())
         sure = _SURE_OF_MOVEMENT if _is_movement(entries[best]) else _SURE
-        is_heard = bool(shares[best].exp() >= sure and whole[best].exp() >= _HEARD)
+        share = float(shares[best].exp())
+        across = _mirrored(entries[best])
+        if across is not None and across in entries and _bare_side_of(part.text) is None:
+            share += float(shares[entries.index(across)].exp())  # "head to one side"
+        is_heard = bool(share >= sure and whole[best].exp() >= _HEARD)
         is_barred = barred is not None and bool(barred[best])
         if order is None and is_heard and not is_barred:
             order = _named(part, entries[best], found, entry_sides)
@@ -280,10 +297,14 @@ def _once_more(
         return Order(last.entry, False, side)
     if side is not None and side in last.entry.split("-"):
         return None
-    across = re.sub("left|right", lambda match: _ACROSS[match.group()], last.entry)
-    if across != last.entry and across in entry_sides:
-        return Order(across, False)
-    return None
+    across = _mirrored(last.entry)
+    return Order(across, False) if across is not None and across in entry_sides else None
+
+
+def _mirrored(entry: str) -> str | None:
+    """The entry that does the same to the other side; None for one that names no side."""
+    across = re.sub("left|right", lambda match: _ACROSS[match.group()], entry)
+    return None if across == entry else across
 
 
 def _side_of(text: str) -> str | None:

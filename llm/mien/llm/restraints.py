@@ -290,10 +290,15 @@ def _restraint(match: re.Match[str], is_allowing: bool) -> Restraint:
     part = _part(words.lower()) if words else ""
     after = match.string[match.end() :]
     binds, ahead = bound(match.string[: match.start()], part == "head"), _BEHIND.search(after)
-    if binds == "all" and is_allowing and ahead:
-        other = _ELSEWHERE.search(after, ahead.end())
-        binds = "first" if other and not re.fullmatch(_NOUNS[part], other[0].lower()) else "all"
+    if is_allowing and ahead and _names_another(after[ahead.end() :], part):
+        return Restraint({} if binds == "later" else _allowed(part), "first")
     return Restraint(_allowed(part) if is_allowing else _forbidden(match), binds)
+
+
+def _names_another(text: str, part: str) -> bool:
+    """Whether a text names another part of the face, or a deed."""
+    named = (match[0].lower() for match in _ELSEWHERE.finditer(text))
+    return any(re.fullmatch(_NOUNS[part], word) is None for word in named)
 
 
 def bound(before: str, of_head: bool) -> Binds:
