@@ -67,6 +67,12 @@ def _barred(text: str, line: int = 0) -> set[str]:
         ("brows up, but don't tilt it", "tilt-left", "turn-left raise-brows"),
         ("side-eye, no head turn", "turn-left", "look-left"),
         ("cry with your eyes open the whole time", "close-eyes", "raise-inner-brows"),
+        ("brows up, don't let the mouth pop open", "gasp jaw-open", "raise-brows"),
+        ("peepers left, keep that noggin dead still", "turn-left nod", "look-left"),
+        ("a frown, mouth firmly closed", "jaw-open gasp", "frown"),
+        ("corners down; leave your brows asleep", "raise-brows", "lip-corners-down"),
+        ("act scared but keep your mouth zipped", "scream jaw-drop", "widen-eyes"),
+        ("don't budge your head, eyes left", "turn-left", "look-left"),
     ],
 )
 def test_entries_that_do_what_is_forbidden_are_barred(text: str, barred: str, free: str) -> None:

@@ -122,7 +122,7 @@ _FORBIDDING = (
     "(?:not|no) (?:moving|using|turning)(?: {the})? {part}",
     "{not} (?P<act>open|part|show)(?:s|ing)?(?: {the})? {part}",
     "without (?:{the} )?{part} (?:mov|do|join|tak|chang)ing",
-    "{keep} (?:{the} )?{part} {still}",
+    "(?:{keep}|{leave}) (?:{the} )?{part} {still}",
     "{leave} (?:{the} )?{part} (?:alone|be|out of (?:it|this)|as (?:it is|they are))",
     "{part} {stay} {still}",
     "{part} (?:(?:must|should|may|will|can) )?(?:{not}|not) (?:mov|join|chang|turn)(?:es?|s|ing)?",
@@ -136,7 +136,8 @@ _FORBIDDING = (
     "nothing (?:a?round|about|in) {the} {part}",
     "no {part} (?:mov(?:ement|ements|ing)|(?:turn|tilt)(?:s|ing)?)",
     "{part} (?P<how>open) (?:the whole|all the) (?:time|while)",
-    "{not} let {the} {part} (?P<end>clos|shut|open|mov|turn|drop)(?:es?|s)?",
+    "{not} let {the} {part} (?:(?:pop|fall|come|slip|go) )?(?P<end>clos|shut|open|mov|turn|drop)"
+    "(?:es?|s)?",
     "no (?P<act>open) {part}",
     "{keep} (?P<part>facing) (?:forwards?|(?:the )?(?:front|camera|viewer))",
     "no (?P<part>tongue)(?=[,.;:!]|$)",
