@@ -25,19 +25,17 @@ _FACE = (
     r"|nostrils?|head|chin|teeth|tooth|corners?)"
 )
 _AUXILIARY = r"(?:do|does|did|is|are|was|were|must|should|will|would|may)"
+_HINT = r"(?:hint|trace|sign|flicker|shadow|ghost|touch|bit) of"
 _DENIES = re.compile(
     r"(?<![\w'’-])(?:without(?: (?:once|ever|even))?|w/o|minus|no|nor|never|(?P<bare>not)"
     rf"|{_AUXILIARY} ?n(?:o|['’])?t|won['’]?t|refus(?:e|es|ing) to|avoid(?:s|ing)?"
-    r"|(?P<instead>instead of|rather than))\s+",
+    r"|(?P<instead>instead of|rather than))\s+"
+    r"(?P<filling>(?:(?:even|ever|any|a|an|one|single|the|your|ur|his|her|their|my|its|you dare"
+    rf"|dare|to|be|so much as|{_HINT}|show(?:s|ing)?|mak(?:e|es|ing)|do(?:ing)?|giv(?:e|es|ing)"
+    r"|let)\s+)*)",
     re.IGNORECASE,
 )
-_HINT = r"(?:hint|trace|sign|flicker|shadow|ghost|touch|bit) of"
-_FILLING = re.compile(
-    r"(?:(?:even|ever|any|a|an|one|single|the|your|ur|his|her|their|my|its|you dare|dare|to|be"
-    rf"|so much as|{_HINT}|show(?:s|ing)?|mak(?:e|es|ing)|do(?:ing)?|giv(?:e|es|ing)|let)\s+)*",
-    re.IGNORECASE,
-)
-_CORRECTS = re.compile(rf"\s*(?:a|an|the)\s+(?!{_HINT})", re.IGNORECASE)  # "not a smile, a smirk"
+_CORRECTS = re.compile(rf"(?:a|an|the)\s+(?!{_HINT})", re.IGNORECASE)  # "not a smile, a smirk"
 _ENDS = re.compile(
     r"\s*(?:[,.;:!?()\"“”\n–—]|\s-\s|->|→|$|\b(?:and|but|or|nor|then|while|as|because|cause|bc|so"
     r"|just|only|please|pls|plz|though|tho|yet|at all|until|when|if|with|after|before|for|that"
@@ -47,7 +45,8 @@ _ENDS = re.compile(
 _WHO = re.compile(rf"\b(?P<part>{_FACE})(?: {_AUXILIARY})?\s*$", re.IGNORECASE)  # "cheeks not ..."
 _PART = re.compile(rf"\b{_FACE}\b", re.IGNORECASE)
 _MEANT = re.compile(  # what a denial of it would ask for
-    r"\W*(?:without|not|forget|stop|fail|mind|worry|hesitate|know|need|want|have|been|only|just|like)\b",
+    r"\W*(?:without|not|forget|stop|fail|mind|worry|hesitate|know|need|want|have|been|only|just"
+    r"|like)\b",
     re.IGNORECASE,
 )
 _UNDONE = re.compile(
@@ -81,26 +80,18 @@ def spoken_denials(text: str) -> tuple[Denial, ...]:
     """
     found = []
     for match in _DENIES.finditer(text):
-        start = _filled(text, match.end())
-        end = _ENDS.search(text, start)
-        words = text[start : end.start() if end else len(text)]
-        before = text[: match.start()]
+        before, behind = text[: match.start()], text[match.end() :]
+        words = _ENDS.split(behind, maxsplit=1)[0]
         if not words.strip() or _MEANT.match(words) or _UNDONE.search(before):
             continue
         who = None if _PART.search(words) else _WHO.search(before)
         words = f"{who['part']} {words}" if who else words
         if len(words.split()) <= _MOST_WORDS:
-            corrects = match["bare"] and _CORRECTS.match(text, match.end() - 1)
-            is_correction = bool(corrects or match["instead"])
+            corrects = match["bare"] and _CORRECTS.match(match["filling"])
             of_head = re.search(r"\b(?:head|chin)\b", words, re.IGNORECASE) is not None
+            is_correction = bool(corrects or match["instead"])
             found.append(Denial(words, bound(before, of_head), is_correction))
     return tuple(found)
-
-
-def _filled(text: str, start: int) -> int:
-    """Where what is denied begins, behind words that say nothing of it."""
-    filling = _FILLING.match(text, start)
-    return filling.end() if filling else start
 
 
 def forbidden(

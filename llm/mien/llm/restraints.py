@@ -113,7 +113,8 @@ _SLOTS: Mapping[str, str] = {
     "leave": "(?:leave|leaves|leaving)",
     "stay": "(?:(?:must |should )?(?:stay|remain)(?:s|ing)?|kept|held|is kept|are kept)",
     "still": "(?:(?:perfectly|completely|absolutely|totally|very|dead|stock|firmly|tightly) )?"
-    "(?P<how>still|asleep|quiet|idle|fixed|parked|flat|zipped|clamped|steady|neutral|normal|relaxed|motionless|unmoved|frozen|locked|level|straight"
+    "(?P<how>still|asleep|quiet|idle|fixed|parked|flat|zipped|clamped|steady|neutral|normal"
+    "|relaxed|motionless|unmoved|frozen|locked|level|straight"
     "|put|at rest|(?:as|where) (?:it is|they are)|out of (?:it|this)|facing|forward|high|up|open"
     "|in|inside|closed|shut|sealed|together)",
 }
@@ -187,11 +188,8 @@ class Restraint:
     @property
     def looks(self) -> tuple[Units, ...]:
         """Tracks of which any, for each of several groups all of which must be shown."""
-        return (
-            tuple({t: most} for t, most in self.tracks.items())
-            if self.is_joint
-            else (self.tracks,)
-        )
+        each = tuple({track: most} for track, most in self.tracks.items())
+        return each if self.is_joint else (self.tracks,)
 
 
 def restraints(text: str) -> tuple[Restraint, ...]:
