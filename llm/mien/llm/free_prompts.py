@@ -59,7 +59,7 @@ _DENIALS: tuple[tuple[str, Form], ...] = (
     ),
 )
 _DENIED = 0.06  # share of prompts that also say what is not to be done
-_MOST_DENIED, _TRIES = 30, 20
+_MOST_DENIED, _TRIES = 30, 20  # letters of what is denied, and draws until it suits a prompt
 _WEAK = ("slightly", "a little", "a bit", "faintly", "just a touch", "barely", "very gently")
 _STRONG = ("a lot", "strongly", "very much", "as much as possible", "intensely", "really hard")
 _FRAMES: tuple[tuple[str, Form], ...] = (
