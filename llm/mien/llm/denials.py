@@ -14,16 +14,14 @@ from torch import Tensor
 
 from mien.arkit import other_side
 from mien.data_synth.lexicon import Entry, Lexicon
+from mien.llm.orders import PARTS
 from mien.llm.restraints import Binds, Restraint, bound
 
 _SURE = 0.9  # the share of what is denied that its entry must answer
 _MAIN = 0.6  # of its strongest track: what else an entry shows as strongly is its look
 _LEFT = 0.5  # the share of that which may show
 _MOST_WORDS = 6
-_FACE = (
-    r"(?:eyes?|gaze|lids?|eyelids?|brows?|eyebrows?|forehead|lips?|mouth|jaw|tongue|cheeks?|nose"
-    r"|nostrils?|head|chin|teeth|tooth|corners?)"
-)
+_FACE = f"(?:{PARTS}|forehead|nostrils?|teeth|tooth|corners?)"
 _AUXILIARY = r"(?:do|does|did|is|are|was|were|must|should|will|would|may)"
 _HINT = r"(?:hint|trace|sign|flicker|shadow|ghost|touch|bit) of"
 _DENIES = re.compile(
@@ -129,8 +127,9 @@ def _says(words: str, entry: str) -> bool:
 def _restraint(entry: Entry, denial: Denial) -> Restraint:
     """Forbid an entry, and where nothing like it is meant, what looks like it."""
     look = {} if denial.is_correction else _look(entry)
-    signed = {("-" if value < 0 else "+") + track: value for track, value in look.items()}
-    tracks = {track: _LEFT * abs(value) for track, value in signed.items()}
+    tracks = {
+        ("-" if value < 0 else "+") + track: _LEFT * abs(value) for track, value in look.items()
+    }
     return Restraint(tracks, denial.binds, frozenset({entry.id}), is_joint=True)
 
 

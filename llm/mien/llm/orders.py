@@ -85,9 +85,8 @@ _DIRECTION = re.compile(  # of what was named last, where a part says nothing mo
     r"(?P<side>left|right)(?: (?:side|again|too|now))?\W*",
     re.IGNORECASE,
 )
-_FACE = (
-    "eyes?|gaze|lids?|eyelids?|brows?|eyebrows?|lips?|mouth|jaw|tongue|cheeks?|nose|head|chin|face"
-)
+PARTS = "eyes?|gaze|lids?|eyelids?|brows?|eyebrows?|lips?|mouth|jaw|tongue|cheeks?|nose|head|chin"
+_FACE = f"{PARTS}|face"
 _SUBJECT = re.compile(rf"\b(?:{_FACE})\b", re.IGNORECASE)
 _BEGINS = re.compile(rf"\W*(?:(?:{_WHOSE}) )?(?:{_FACE}) \w", re.IGNORECASE)
 _GOES_ON = re.compile(  # a verb that lacks its subject ("snaps shut")
@@ -238,11 +237,7 @@ def named_orders(
         order = _once_more(part, found, entry_sides)
         best = int(shares.argmax())
         sure = _SURE_OF_MOVEMENT if _is_movement(entries[best]) else _SURE
-        share = float(shares[best].exp())
-        across = _mirrored(entries[best])
-        if across is not None and across in entries and _bare_side_of(part.text) is None:
-            share += float(shares[entries.index(across)].exp())  # "head to one side"
-        is_heard = bool(share >= sure and whole[best].exp() >= _HEARD)
+        is_heard = bool(_share_of(part, shares, entries) >= sure and whole[best].exp() >= _HEARD)
         is_barred = barred is not None and bool(barred[best])
         if order is None and is_heard and not is_barred:
             order = _named(part, entries[best], found, entry_sides)
@@ -254,6 +249,15 @@ def named_orders(
             follows = False
         is_all = is_all and (is_heard or order is not None)
     return Named(tuple(found), is_all) if len(found) > 1 else Named((), False)
+
+
+def _share_of(part: Part, shares: Float[Tensor, " e"], entries: Sequence[str]) -> float:
+    """How much of a part its best entry answers, to either side where it names none."""
+    best = int(shares.argmax())
+    share, across = float(shares[best].exp()), _mirrored(entries[best])
+    if across is not None and across in entries and _bare_side_of(part.text) is None:
+        share += float(shares[entries.index(across)].exp())
+    return share
 
 
 def _is_movement(entry: str) -> bool:
@@ -332,7 +336,7 @@ def unmet(orders: Sequence[Order], lines: Sequence[Line]) -> list[Order]:
 
 
 def put_in_row(lines: Sequence[Line], orders: Sequence[Order]) -> tuple[Line, ...]:
-    """Move apart lines of a plan that the prompt wants one behind the other, together what not.
+    """Move lines of a plan as the prompt wants them: one behind the other, or together.
 
     So does what it names in a row and a face cannot do at once ("eyes right, left").
 
