@@ -32,6 +32,7 @@ def is_seen(prompt: Prompt, score: str, seconds: float) -> bool:
         ("more_wording", 300, 4, 0.8),
         ("fresh_wording", 435, 8, 0.72),
         ("fresh_sequences", 220, 6, 0.72),
+        ("slang_and_stories", 336, 8, 0.66),
     ],
 )
 def test_the_shipped_model_plans_most_of_what_is_asked_for(

@@ -60,7 +60,8 @@ def test_no_text_shares_four_words_in_a_row_with_the_benchmark(wording: FreeWord
 
 
 @pytest.mark.parametrize(
-    "name", ["several_things", "more_wording", "fresh_wording", "fresh_sequences"]
+    "name",
+    ["several_things", "more_wording", "fresh_wording", "fresh_sequences", "slang_and_stories"],
 )
 def test_no_text_of_more_than_four_words_is_one_to_develop_on(
     wording: FreeWording, name: str

@@ -1,6 +1,7 @@
 """Several things that a prompt names in so many words."""
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import pytest
@@ -10,66 +11,9 @@ from tests.llm.llm_world import make_language_model
 from mien.llm import MotionLanguageModel
 from mien.llm.composer import Composer
 from mien.llm.drive import run_all
-from mien.llm.orders import Order, insist, named_orders, put_in_row, spoken_parts, unmet
+from mien.llm.orders import Named, Order, insist, named_orders, put_in_row, unmet
+from mien.llm.parts import Part, spoken_parts
 from mien.llm.plan import Line, parse_lines
-
-
-@pytest.mark.parametrize(
-    ("text", "parts"),
-    [
-        ("frown, then look up", [("frown", False), ("look up", True)]),
-        ("wide eyes + open mouth", [("wide eyes", False), ("open mouth", False)]),
-        ("smile -> gasp -> glare", [("smile", False), ("gasp", True), ("glare", True)]),
-        ("nod while smiling", [("nod", False), ("smiling", False)]),
-        ("scrunch ur nose n wink", [("scrunch ur nose", False), ("wink", False)]),
-        ("Nod. Now wink!", [("Nod", False), ("wink", True)]),
-        ("nod and after that wink", [("nod", False), ("wink", True)]),
-        ("start angry, end scared", [("start angry", False), ("end scared", True)]),
-        ("hold-up, well-known", [("hold-up", False), ("well-known", False)]),
-        ("joy fading slowly into grief", [("joy", False), ("grief", True)]),
-        ("a grin gives way to a pout", [("a grin", False), ("a pout", True)]),
-        ("wink left wink right", [("wink left", False), ("wink right", False)]),
-        ("shock that hardened into rage", [("shock that", False), ("rage", True)]),
-        ("he goes from calm to furious", [("he goes calm", False), ("furious", True)]),
-        ("look from left to right, wink", [("look from left to right", False), ("wink", False)]),
-        ("raise them as a warning, nod", [("raise them as a warning", False), ("nod", False)]),
-        ("brows up over closed eyes", [("brows up", False), ("closed eyes", False)]),
-        ("tongue over your lips", []),
-    ],
-)
-def test_a_text_is_cut_where_it_joins(text: str, parts: list[tuple[str, bool]]) -> None:
-    assert [(part.text, part.follows) for part in spoken_parts(text)] == parts
-
-
-@pytest.mark.parametrize(
-    ("text", "full"),
-    [
-        ("he looks down at the ball, up at the lights", "he looks up at the lights"),
-        ("she glances left at him, then right at her watch", "she glances right at her watch"),
-        ("turn to your left, now over to your right", "turn over to your right"),
-        ("purse the lips, slide them over to your left", "slide the lips over to your left"),
-        ("eyes shut tight... and then wide open", "eyes wide open"),
-        ("the jaw drops, snaps shut", "jaw snaps shut"),
-        ("mouth goes to the left, then goes to the right", "mouth goes to the right"),
-        ("close the left eye only. then right eye only", "close the right eye only"),
-        ("raise the left brow, now the right", "the right"),
-        ("the left cheek, it is up", "it is up"),
-        ("the jaw drops, he stares", "he stares"),
-        ("smile, open your mouth", "open your mouth"),
-        ("head tilted left, right brow up", "right brow up"),
-        ("the jaw drops. this is it", "this is it"),
-    ],
-)
-def test_a_part_takes_the_words_that_it_leaves_out_from_the_one_before(
-    text: str, full: str
-) -> None:
-    parts = spoken_parts(text)
-    assert parts[0].full == parts[0].text and parts[1].full == full
-
-
-@pytest.mark.parametrize("text", ["smile", "...", "a, b, c, d, e, f and g", "sandpaper withal"])
-def test_one_part_or_a_story_is_not_cut(text: str) -> None:
-    assert spoken_parts(text) == ()
 
 
 def _names(*shares: float) -> torch.Tensor:
@@ -81,28 +25,38 @@ EVEN = _names(0.34, 0.33, 0.33)
 SIDES = {"raise-brows": ("both", "left", "right"), "turn-left": ("both",), "turn-right": ("both",)}
 
 
+def _named(
+    parts: Sequence[Part],
+    names: torch.Tensor,
+    whole: torch.Tensor,
+    sides: Mapping[str, Sequence[str]],
+    barred: torch.Tensor | None = None,
+) -> Named:
+    """What parts name where each answers to one row in all of its wordings."""
+    rows = [row.expand(len(part.wordings), -1) for part, row in zip(parts, names, strict=True)]
+    return named_orders(parts, rows, whole, sides, barred)
+
+
 def test_only_what_is_sure_and_heard_in_the_whole_is_named() -> None:
     parts = spoken_parts("frown, then look up and smile")
     sure = torch.stack([_names(0.9, 0.1, 0), _names(0, 0.9, 0.1), _names(0, 0.1, 0.9)])
     first, second, third = SIDES
     found = (Order(first, False), Order(second, True), Order(third, False))
-    assert named_orders(parts, sure, EVEN, SIDES).orders == found
+    assert _named(parts, sure, EVEN, SIDES).orders == found
     unsure = sure.clone()
     unsure[1] = _names(0.38, 0.3, 0.32)
-    assert named_orders(parts, unsure, EVEN, SIDES).orders == (
+    assert _named(parts, unsure, EVEN, SIDES).orders == (
         Order(first, False),
         Order(third, True),
     )
-    assert named_orders(parts, sure, _names(0.5, 0.5, 0), SIDES).orders == found[:2]
+    assert _named(parts, sure, _names(0.5, 0.5, 0), SIDES).orders == found[:2]
     feelings = {"sad": ("both",), "smile": ("both",), "turn-left": ("both",)}
     half = torch.stack([_names(0.5, 0.3, 0.2), _names(0.3, 0.5, 0.2), _names(0.3, 0.2, 0.5)])
-    assert len(named_orders(parts, half, EVEN, SIDES).orders) == 3
-    assert (
-        named_orders(parts, half, EVEN, feelings).orders == ()
-    )  # a movement alone is not several
-    assert named_orders(parts, sure, EVEN, SIDES, torch.tensor([False, True, True])).orders == ()
+    assert len(_named(parts, half, EVEN, SIDES).orders) == 3
+    assert _named(parts, half, EVEN, feelings).orders == ()  # a movement alone is not several
+    assert _named(parts, sure, EVEN, SIDES, torch.tensor([False, True, True])).orders == ()
     twice = sure[[0, 0, 0]]
-    assert named_orders(parts, twice, EVEN, SIDES).orders == ()
+    assert _named(parts, twice, EVEN, SIDES).orders == ()
 
 
 @pytest.mark.parametrize(
@@ -120,8 +74,39 @@ def test_only_what_is_sure_and_heard_in_the_whole_is_named() -> None:
 def test_what_is_denied_is_not_named(text: str, named: tuple[int, ...]) -> None:
     parts = spoken_parts(text)
     sure = torch.stack([_names(0.9, 0.1, 0), _names(0, 0.9, 0.1), _names(0, 0.1, 0.9)])
-    found = [order.entry for order in named_orders(parts, sure, EVEN, SIDES).orders]
+    found = [order.entry for order in _named(parts, sure, EVEN, SIDES).orders]
     assert found == [list(SIDES)[number] for number in named]
+
+
+def test_what_tells_by_itself_that_something_is_not_done_is_named() -> None:
+    sides = {"stifle-laugh": ("both",), "laugh": ("both",), "nod": ("both",)}
+    parts = spoken_parts("dying not to laugh, nod")
+    nods = _names(0, 0, 1)
+    held = _named(parts, torch.stack([_names(1, 0, 0), nods]), EVEN, sides).orders
+    assert [order.entry for order in held] == ["stifle-laugh", "nod"]
+    assert _named(parts, torch.stack([_names(0, 1, 0), nods]), EVEN, sides).orders == ()
+
+
+def test_what_is_said_beside_the_point_hides_no_name() -> None:
+    parts = spoken_parts("turn like a spaniel, brows up")
+    vague, turns, brows = _names(0.36, 0.32, 0.32), _names(0, 0.9, 0.1), _names(0.9, 0.1, 0)
+    (turned, up) = named_orders(
+        parts, [torch.stack([vague, turns]), brows[None]], EVEN, SIDES
+    ).orders
+    assert (turned.entry, up.entry) == ("turn-left", "raise-brows")
+    sure = torch.stack([_names(0, 0.1, 0.9), turns])
+    (turned, _) = named_orders(parts, [sure, brows[None]], EVEN, SIDES).orders
+    assert turned.entry == "turn-right"  # all of its words come first
+
+
+def test_a_blink_that_is_held_closes_the_eyes() -> None:
+    sides = {"blink": ("both",), "nod": ("both",), "close-eyes": ("both",)}
+    names = torch.stack([_names(0, 1, 0), _names(1, 0, 0)])
+    parts = spoken_parts("nod, lids shuttered the whole time")
+    found = _named(parts, names, EVEN, sides).orders
+    assert found[1] == Order("close-eyes", False, holds=True)
+    parts = spoken_parts("nod, shutter the lids")
+    assert _named(parts, names, EVEN, sides).orders[1].entry == "blink"
 
 
 @pytest.mark.parametrize(
@@ -139,7 +124,7 @@ def test_what_is_denied_is_not_named(text: str, named: tuple[int, ...]) -> None:
 def test_an_action_takes_the_side_that_its_part_names(text: str, sides: str | None) -> None:
     parts = spoken_parts(text)
     names = torch.stack([_names(0, 0.9, 0.1), *[_names(0.9, 0, 0.1)] * (len(parts) - 1)])
-    found = named_orders(parts, names, EVEN, SIDES).orders
+    found = _named(parts, names, EVEN, SIDES).orders
     wanted = "left" if "I mean" in text else sides  # each part speaks for itself
     assert found[1] == Order("raise-brows", False, wanted)
 
@@ -148,7 +133,7 @@ def test_two_sides_of_one_movement_speak_together_where_none_is_named() -> None:
     names = torch.stack([_names(1, 0, 0), _names(0.3, 0.36, 0.34)])
 
     def last(text: str) -> tuple[Order, ...]:
-        return named_orders(spoken_parts(text), names, EVEN, SIDES).orders[1:]
+        return _named(spoken_parts(text), names, EVEN, SIDES).orders[1:]
 
     assert last("brows up, turned to one side") == (Order("turn-left", False),)
     assert last("brows up, turned to the left") == ()
@@ -158,14 +143,14 @@ def test_the_other_one_is_across_from_what_was_named_last() -> None:
     parts = spoken_parts("raise your left brow, then the other one, turn left, then the other way")
     vague = _names(0.36, 0.32, 0.32)
     names = torch.stack([_names(0.9, 0.1, 0), vague, _names(0, 0.9, 0.1), vague])
-    assert named_orders(parts, names, EVEN, SIDES).orders == (
+    assert _named(parts, names, EVEN, SIDES).orders == (
         Order("raise-brows", False, "left"),
         Order("raise-brows", True, "right"),
         Order("turn-left", False),
         Order("turn-right", True),
     )
     parts = spoken_parts("raise your left brow, now the right one, not the other one")
-    found = named_orders(parts, names[:3], EVEN, SIDES).orders
+    found = _named(parts, names[:3], EVEN, SIDES).orders
     assert [order.side for order in found] == ["left", "right"]
 
 
@@ -182,20 +167,20 @@ def test_a_direction_alone_is_one_of_what_was_named_last(text: str, last: Order)
     row = _names(0, 0.9, 0.1) if "turn" in text else _names(0.9, 0.1, 0)
     vague = _names(0.36, 0.32, 0.32)
     names = torch.stack([row, *[vague] * (len(parts) - 1)])
-    assert named_orders(parts, names, EVEN, SIDES).orders[-1] == last
+    assert _named(parts, names, EVEN, SIDES).orders[-1] == last
 
 
 def test_a_direction_that_is_the_same_says_nothing_new() -> None:
     parts = spoken_parts("turn to your left, all the way to the left")
     names = torch.stack([_names(0, 0.9, 0.1), _names(0.36, 0.32, 0.32)])
-    assert named_orders(parts, names, EVEN, SIDES).orders == ()
+    assert _named(parts, names, EVEN, SIDES).orders == ()
 
 
 def test_what_has_no_middle_counts_once_a_side() -> None:
     sides = {"wink": ("left", "right"), "nod": ("both",)}
     parts = spoken_parts("wink left wink right, wink")
     names = torch.stack([torch.tensor([0.9, 0.1]).log()] * 3)
-    found = named_orders(parts, names, torch.tensor([0.5, 0.5]).log(), sides).orders
+    found = _named(parts, names, torch.tensor([0.5, 0.5]).log(), sides).orders
     assert found == (Order("wink", False, "left"), Order("wink", False, "right"))
 
 
@@ -253,7 +238,7 @@ def test_a_prompt_may_ask_for_nothing_else(text: str, is_all: bool) -> None:
     parts = spoken_parts(text)
     turns = _names(0, 0.9, 0.1)
     names = torch.stack([turns, _names(0.9, 0.1, 0), turns if "up, turn" in text else EVEN])
-    found = named_orders(parts, names[: len(parts)], EVEN, SIDES)
+    found = _named(parts, names[: len(parts)], EVEN, SIDES)
     assert found.is_all == is_all and len(found.orders) == 2
 
 
@@ -273,7 +258,7 @@ def test_a_text_may_say_that_parts_come_together(text: str, beside: bool) -> Non
     first, second = spoken_parts(text)[:2]
     assert (first.beside, second.beside) == (False, beside)
     names = torch.stack([_names(0, 1, 0), _names(1, 0, 0), *[EVEN] * 2])[: len(spoken_parts(text))]
-    assert named_orders(spoken_parts(text), names, EVEN, SIDES).orders[1].beside == beside
+    assert _named(spoken_parts(text), names, EVEN, SIDES).orders[1].beside == beside
 
 
 def test_what_belongs_together_begins_together() -> None:
@@ -292,13 +277,13 @@ def test_what_belongs_together_begins_together() -> None:
 def test_what_is_held_lasts_as_long_as_all() -> None:
     parts = spoken_parts("turn left, turn right, brows up the whole time")
     names = torch.stack([_names(0, 1, 0), _names(0, 0, 1), _names(1, 0, 0)])
-    orders = named_orders(parts, names, EVEN, SIDES).orders
+    orders = _named(parts, names, EVEN, SIDES).orders
     assert [order.holds for order in orders] == [False, False, True]
     lines = [_line("turn-left", 2, 10), _line("turn-right", 12, 18), _line("raise-brows", 18, 23)]
     held = (_line("turn-left", 2, 10), _line("raise-brows", 2, 23), _line("turn-right", 12, 18))
     assert put_in_row(lines, orders) == held
     parts = spoken_parts("turn left, and keep the eyes open the whole time")
-    assert named_orders(parts, names[[0, 2]], EVEN, SIDES).orders == ()
+    assert _named(parts, names[[0, 2]], EVEN, SIDES).orders == ()
 
 
 def test_what_is_named_lasts_long_enough_to_be_seen() -> None:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from mien.arkit import other_side
 from mien.data_synth.lexicon import Entry, Lexicon
-from mien.llm.orders import PARTS
+from mien.llm.parts import PARTS
 from mien.llm.restraints import Binds, Restraint, bound
 
 _SURE = 0.9  # the share of what is denied that its entry must answer
@@ -25,7 +25,8 @@ _FACE = f"(?:{PARTS}|forehead|nostrils?|teeth|tooth|corners?)"
 _AUXILIARY = r"(?:do|does|did|is|are|was|were|must|should|will|would|may)"
 _HINT = r"(?:hint|trace|sign|flicker|shadow|ghost|touch|bit) of"
 _DENIES = re.compile(
-    r"(?<![\w'’-])(?:without(?: (?:once|ever|even))?|w/o|minus|no|nor|never|(?P<bare>not)"
+    r"(?<![\w'’-])(?:without(?: (?:once|ever|even))?|w/o|minus|sans|zero|no|nor|never"
+    r"|(?P<bare>not)"
     rf"|{_AUXILIARY} ?n(?:o|['’])?t|won['’]?t|refus(?:e|es|ing) to|avoid(?:s|ing)?"
     r"|(?P<instead>instead of|rather than))\s+"
     r"(?P<filling>(?:(?:even|ever|any|a|an|one|single|the|your|ur|his|her|their|my|its|you dare"
@@ -33,7 +34,9 @@ _DENIES = re.compile(
     r"|let)\s+)*)",
     re.IGNORECASE,
 )
-_CORRECTS = re.compile(rf"(?:a|an|the)\s+(?!{_HINT})", re.IGNORECASE)  # "not a smile, a smirk"
+_CORRECTS = re.compile(  # "not a smile, a smirk", "not pressed, rolled in"
+    rf"(?:a|an|the)\s+(?!{_HINT})|\w+ed,", re.IGNORECASE
+)
 _ENDS = re.compile(
     r"\s*(?:[,.;:!?()\"“”\n–—]|\s-\s|->|→|$|\b(?:and|but|or|nor|then|while|as|because|cause|bc|so"
     r"|just|only|please|pls|plz|though|tho|yet|at all|until|when|if|with|after|before|for|that"
@@ -42,9 +45,10 @@ _ENDS = re.compile(
 )
 _WHO = re.compile(rf"\b(?P<part>{_FACE})(?: {_AUXILIARY})?\s*$", re.IGNORECASE)  # "cheeks not ..."
 _PART = re.compile(rf"\b{_FACE}\b", re.IGNORECASE)
+_OPEN_EYES = re.compile(r"\bopen\b.*\beyes?\b|\beyes?\b.*\bopen", re.IGNORECASE)
 _MEANT = re.compile(  # what a denial of it would ask for
     r"\W*(?:without|not|forget|stop|fail|mind|worry|hesitate|know|need|want|have|been|only|just"
-    r"|like)\b",
+    r"|like|quite|exactly|entirely)\b",
     re.IGNORECASE,
 )
 _UNDONE = re.compile(
@@ -80,12 +84,13 @@ def spoken_denials(text: str) -> tuple[Denial, ...]:
     for match in _DENIES.finditer(text):
         before, behind = text[: match.start()], text[match.end() :]
         words = _ENDS.split(behind, maxsplit=1)[0]
-        if not words.strip() or _MEANT.match(words) or _UNDONE.search(before):
+        is_meant = _MEANT.match(words) or _OPEN_EYES.search(words) or _UNDONE.search(before)
+        if not words.strip() or is_meant:
             continue
         who = None if _PART.search(words) else _WHO.search(before)
         words = f"{who['part']} {words}" if who else words
         if len(words.split()) <= _MOST_WORDS:
-            corrects = match["bare"] and _CORRECTS.match(match["filling"])
+            corrects = match["bare"] and _CORRECTS.match(match["filling"] + behind)
             of_head = re.search(r"\b(?:head|chin)\b", words, re.IGNORECASE) is not None
             is_correction = bool(corrects or match["instead"])
             found.append(Denial(words, bound(before, of_head), is_correction))

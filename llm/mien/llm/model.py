@@ -20,7 +20,8 @@ from mien.llm.denials import forbidden, spoken_denials
 from mien.llm.drive import run_all, stream_steps
 from mien.llm.editing import Edit, Editor, Misfit, frames_between
 from mien.llm.lexical import LexicalReader
-from mien.llm.orders import named_orders, spoken_parts
+from mien.llm.orders import named_orders
+from mien.llm.parts import spoken_parts
 from mien.llm.plan import (
     FPS,
     FRAMES_PER_TICK,
@@ -381,25 +382,28 @@ class MotionLanguageModel:
         parts = [spoken_parts(text) if is_named else () for text in texts]
         denials = [spoken_denials(text) if is_named else () for text in texts]
         said = [
-            [*(part.full for part in spoken), *(denial.words for denial in denied)]
+            [
+                *itertools.chain(*(part.wordings for part in spoken)),
+                *(denial.words for denial in denied),
+            ]
             for spoken, denied in zip(parts, denials, strict=True)
         ]
         wordings = iter(self._encode([*texts, *itertools.chain(*said)]))
         prompts = [self._prefix.read(next(wordings)) for _ in texts]
         out = []
         for text, prompt, spoken, denied in zip(texts, prompts, parts, denials, strict=True):
-            own = [next(wordings) for _ in (*spoken, *denied)]
+            sizes = [len(part.wordings) for part in spoken]
+            own = [next(wordings) for _ in range(sum(sizes) + len(denied))]
             named = self._prefix.name(own) if own else torch.empty(0, len(entries))
-            found = restraints(text) + forbidden(denied, named[len(spoken) :], entries)
+            *of_parts, of_denied = named.split([*sizes, len(denied)])
+            found = restraints(text) + forbidden(denied, of_denied, entries)
             barred = barred_entries(found, entries)
             codes = None if self._poses is None else barred_codes(found, self._poses)
             prompt = replace(prompt, barred=barred, barred_codes=codes)
             if spoken and prompt.names is not None:
                 sides = dict(zip(entries, self.vocabulary.entry_sides, strict=True))
                 last = barred[-1] if barred else None
-                orders, is_all = named_orders(
-                    spoken, named[: len(spoken)], prompt.names, sides, last
-                )
+                orders, is_all = named_orders(spoken, of_parts, prompt.names, sides, last)
                 if orders:
                     called = {order.entry for order in orders}
                     uncalled = torch.tensor([entry not in called for entry in entries])

@@ -6,7 +6,7 @@ out at times.
 
 import itertools
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -16,6 +16,7 @@ from torch import Tensor
 
 from mien.data_synth.lexicon import Lexicon
 from mien.data_synth.performance import clash
+from mien.llm.parts import WHOSE, Part
 from mien.llm.plan import Line, shift_lines
 
 _SURE = 0.65  # the share of a part that its entry must answer to count as named
@@ -24,53 +25,22 @@ _HEARD = 0.005  # and of the whole prompt
 _FAVOR = 2.0  # what the next missing entry gains besides what speaks for the end
 _LEAST_TICKS = 8  # 1.6 s: what one of several things in a row keeps of its time
 _SEEN_TICKS = 5  # 1 s: what is shorter is hardly seen
-_MOST_PARTS = 6  # a longer text tells a story
-THEN = r"then|finally|next|until|afterwards?|after (?:it|that|this|which)"
-_BECOMING = (
-    r"(?:(?:fad|turn|melt|grow|chang|dissolv|morph|shift|slid|collaps|crumbl|soften|harden)"
-    r"(?:e|es|s|d|ed|ing)? (?:slowly |quickly |gradually )?into|(?:giv(?:e|es|ing)|gave) way to)"
-)
-_SOONER_OR_LATER = rf"{THEN}|(?<!at )once|now|before|{_BECOMING}"
-_AS = r"as(?! (?:an?|if|though)\b)"  # not "as a warning"
-_OVER = (  # "brows up over closed eyes"
-    r"(?:over|under|above|beneath)"
-    r"(?= (?!(?:the|your|ur|his|her|their|my|its|upper|lower|top|bottom|left|right)\b)\w+"
-    r" (?:eyes|lids|eyelids|brows|eyebrows|lips|cheeks)\b)"
-)
-_JOINT = re.compile(
-    r"\s*(?:[,;.!?:+&>/\n()\"“”]|->|→|\s[-–—]\s"
-    rf"|\b(?:and|n|while|with|plus|{_AS}|but|{_OVER}|{_SOONER_OR_LATER})\b)+\s*",
-    re.IGNORECASE,
-)
-_DEEDS = "wink|blink|smirk|look|glance|tilt|turn"
-_UNJOINED = re.compile(rf"\b(left|right) (?={_DEEDS})", re.IGNORECASE)  # "wink left wink right"
-_FROM_TO = re.compile(  # "goes from calm to furious", but not from left to right
-    r"\bfrom (?!(?:the )?(?:left|right|side|ear|top|up|down|head|time|start|one|here|corner)\b)"
-    r"((?:[\w'’-]+ ){1,4}?)to (?=[a-z])",
-    re.IGNORECASE,
-)
-_BEHIND = re.compile(rf"[.;?!\n]|->|→|\b(?:{_SOONER_OR_LATER})\b", re.IGNORECASE)
-_BESIDE = re.compile(r"\b(?:while|with|as|over|under|above|beneath)\b", re.IGNORECASE)
-_AT_ONCE = re.compile(
-    r"\b(?:(?:at )?the same time|(?:both|all) at once|simultaneously|together\W*$)", re.IGNORECASE
-)
-_ASIDE = re.compile(r"\b(?:like|as if|as though|so|because|bc|if)\b.*$", re.IGNORECASE)
 _HOLDS = re.compile(
     r"\b(?:(?:the whole|the entire|all the) (?:time|while)|throughout|all along"
     r"|from (?:start|beginning) to (?:finish|end))\b",
     re.IGNORECASE,
 )
+_LASTING = {"blink": "close-eyes", "slow-blink": "close-eyes"}  # what one that holds amounts to
+_NOT_TO = "stifle-laugh"  # what says in itself that something is not done
 _ACROSS = {"left": "right", "right": "left"}
-_ENDING = re.compile(r"\s*(?:end|finish|close|stop|wind up)(?:s|ing)?\b", re.IGNORECASE)
 _UNDONE = re.compile(
-    r"\b(?:not|never|without|nothing|alone|instead|after|no(?=\s+\w))\b|n['’]t\b"
+    r"\b(?:not|never|without|zero|nothing|alone|instead|after|no(?=\s+(?!with\b|to\b)\w))\b|n['’]t\b"
     r"|\b(?:do|does|did|ca|wo|is|are)nt\b|\bopen (?:the whole|all the) (?:time|while)\b",
     re.IGNORECASE,
 )
-_WHOSE = "the|your|ur|his|her|their|my|its|only|just|one's"
 _OF_FACE = "eye|brow|eyebrow|cheek|corner|side|one|half|lid|eyelid|nostril|lip"
 _SIDE = re.compile(
-    rf"\b(?:{_WHOSE})\s+(left|right)\b|\b(left|right)\s+(?:{_OF_FACE})s?\b", re.IGNORECASE
+    rf"\b(?:{WHOSE})\s+(left|right)\b|\b(left|right)\s+(?:{_OF_FACE})s?\b", re.IGNORECASE
 )
 _EITHER = re.compile(
     r"\b(?:one|a single|an?) (?:brow|eyebrow|cheek|nostril|corner|side)\b", re.IGNORECASE
@@ -81,51 +51,11 @@ _OTHER = re.compile(
     re.IGNORECASE,
 )
 _DIRECTION = re.compile(  # of what was named last, where a part says nothing more
-    rf"\W*(?:(?:over|back|and|now|go|all the way) )*(?:to )?(?:(?:{_WHOSE}) )?"
+    rf"\W*(?:(?:over|back|and|now|go|all the way) )*(?:to )?(?:(?:{WHOSE}) )?"
     r"(?P<side>left|right)(?: (?:side|again|too|now))?\W*",
     re.IGNORECASE,
 )
-PARTS = "eyes?|gaze|lids?|eyelids?|brows?|eyebrows?|lips?|mouth|jaw|tongue|cheeks?|nose|head|chin"
-_FACE = f"{PARTS}|face"
-_SUBJECT = re.compile(rf"\b(?:{_FACE})\b", re.IGNORECASE)
-_BEGINS = re.compile(rf"\W*(?:(?:{_WHOSE}) )?(?:{_FACE}) \w", re.IGNORECASE)
-_GOES_ON = re.compile(  # a verb that lacks its subject ("snaps shut")
-    r"\W*(?!(?:is|as|this|his|yes|always)\b)[a-z]+[a-rt-z]s\b", re.IGNORECASE
-)
-_WAY = r"(?:(?:over|back|off|away) )?(?:to (?:(?:the|your|ur|his|her|their|my) )?)?"
-_HEADING = re.compile(  # "looks down at the ball": what follows may say only "up at the sky"
-    rf"\b{_WAY}(?:left|right|up|down|upwards?|downwards?|sideways)\b", re.IGNORECASE
-)
-_HEADED = re.compile(rf"\W*(?:{_HEADING.pattern})(?! (?:and|or)\b)", re.IGNORECASE)
-_STATE = re.compile(  # what a part of the face is said to be or to do behind one that names it
-    r"\W*(?:(?:snap|pop|fl|spring|go|com)(?:s|es|ies|y|e)? )?(?:very |super |real(?:ly)? )?"
-    r"(?:wide open|open wide|wide|open(?:s|ed)?|shut(?:s)?|close[sd]?|huge)\b",
-    re.IGNORECASE,
-)
-_THEM = re.compile(  # behind a word for what is done with it ("slide them left")
-    r"^(\W*(?:(?:now|slowly|quickly) )?(?!(?:is|was|this|that|like|for|to|if|about)\b)\w+)"
-    r" (?:it|them|'em|em)\b",
-    re.IGNORECASE,
-)
 _SAME = re.compile(r"\b(?:left|right) one\b|\bthe same (?:on|with|to)\b", re.IGNORECASE)
-
-
-@dataclass(frozen=True)
-class Part:
-    """A part of a prompt.
-
-    Attributes:
-        text: Its words.
-        follows: Whether the text says that it comes behind the part before it.
-        full: Its words with those of the part before that it leaves out ("look down, then up at
-            the sky": "look up at the sky").
-        beside: Whether the text says that it comes with the part before it.
-    """
-
-    text: str
-    follows: bool
-    full: str
-    beside: bool = False
 
 
 @dataclass(frozen=True)
@@ -151,53 +81,6 @@ class Order:
         return line.entry == self.entry and self.side in (None, line.side)
 
 
-def spoken_parts(text: str) -> tuple[Part, ...]:
-    """Cut a text into parts; none where it is of one part or of more than six.
-
-    Example:
-        >>> [(part.text, part.follows) for part in spoken_parts("frown, then look up and smile")]
-        [('frown', False), ('look up', True), ('smile', False)]
-        >>> spoken_parts("a smile")
-        ()
-    """
-    parts: list[Part] = []
-    at, joint = 0, ""
-    at_once = _AT_ONCE.search(text) is not None
-    text = _FROM_TO.sub(r"\1then ", _UNJOINED.sub(r"\1, ", text))
-    for match in (*_JOINT.finditer(text), None):
-        words = text[at : match.start()] if match else text[at:]
-        if any(c.isalpha() for c in words):
-            is_behind = _BEHIND.search(joint) is not None or _ENDING.match(words) is not None
-            full = _completed(words, parts[-1].full) if parts else words
-            follows = bool(parts) and is_behind
-            is_beside = bool(parts) and (at_once or _BESIDE.search(joint) is not None)
-            parts.append(Part(words, follows, full, is_beside and not follows))
-            joint = ""
-        if match:
-            joint, at = joint + match.group(), match.end()
-    return tuple(parts) if 2 <= len(parts) <= _MOST_PARTS else ()
-
-
-def _completed(text: str, before: str) -> str:
-    """A part with the words that it leaves to the part before.
-
-    Example:
-        >>> _completed("up at the sky", "she looks down")
-        'she looks up at the sky'
-        >>> _completed("slide them left", "purse the lips")
-        'slide the lips left'
-    """
-    heading, own, nouns = _HEADING.search(before), _SUBJECT.search(text), _SUBJECT.findall(before)
-    if heading and heading.start() and _HEADED.match(text):
-        is_alike = own is None or own[0] in before[heading.start() :]
-        return before[: heading.start()] + text.strip() if is_alike else text
-    if nouns and own is None:
-        if _STATE.match(text) or (_BEGINS.match(before) and _GOES_ON.match(text)):
-            return f"{nouns[-1]} {text.strip()}"
-        return _THEM.sub(rf"\1 the {nouns[-1]}", text, count=1)
-    return text
-
-
 class Named(NamedTuple):
     """What a prompt names.
 
@@ -212,7 +95,7 @@ class Named(NamedTuple):
 
 def named_orders(
     parts: Sequence[Part],
-    names: Float[Tensor, "p e"],
+    names: Sequence[Float[Tensor, "w e"]],
     whole: Float[Tensor, " e"],
     entry_sides: Mapping[str, Sequence[str]],
     barred: Bool[Tensor, " e"] | None = None,
@@ -221,34 +104,53 @@ def named_orders(
 
     Args:
         parts: As `spoken_parts` gave them.
-        names: For each the logarithm of the share of it that each entry answers.
+        names: For each of the wordings of each the logarithm of the share of it that each entry
+            answers.
         whole: The same of the whole prompt.
         entry_sides: The entries, with the sides that each can have.
         barred: Entries that the prompt forbids.
     """
-    entries = list(entry_sides)
     found: list[Order] = []
     follows, is_all = False, True
-    for part, shares in zip(parts, names, strict=True):
+    for part, wordings in zip(parts, names, strict=True):
         follows = follows or part.follows  # what is not sure may stand between
-        core = _ASIDE.sub("", _AT_ONCE.sub("", part.text))
-        if _UNDONE.search(core) or not re.search(r"\w", core):
+        if not part.core:
+            continue
+        entry = _surely_named(part, wordings, whole, list(entry_sides))
+        if _UNDONE.search(part.core) and entry != _NOT_TO:
             continue
         order = _once_more(part, found, entry_sides)
-        best = int(shares.argmax())
-        sure = _SURE_OF_MOVEMENT if _is_movement(entries[best]) else _SURE
-        is_heard = bool(_share_of(part, shares, entries) >= sure and whole[best].exp() >= _HEARD)
-        is_barred = barred is not None and bool(barred[best])
-        if order is None and is_heard and not is_barred:
-            order = _named(part, entries[best], found, entry_sides)
+        if order is None and entry is not None and not _bars(barred, entry, entry_sides):
+            order = _named(part, entry, found, entry_sides)
         if order is not None:
             follows = follows and bool(found)
             beside = part.beside and bool(found) and not follows
             holds = _HOLDS.search(part.text) is not None
+            if holds and _LASTING.get(order.entry) in entry_sides:
+                order = replace(order, entry=_LASTING[order.entry])
             found.append(replace(order, follows=follows, beside=beside, holds=holds))
             follows = False
-        is_all = is_all and (is_heard or order is not None)
+        is_all = is_all and (entry is not None or order is not None)
     return Named(tuple(found), is_all) if len(found) > 1 else Named((), False)
+
+
+def _bars(barred: Bool[Tensor, " e"] | None, entry: str, entries: Iterable[str]) -> bool:
+    return barred is not None and bool(barred[list(entries).index(entry)])
+
+
+def _surely_named(
+    part: Part,
+    wordings: Float[Tensor, "w e"],
+    whole: Float[Tensor, " e"],
+    entries: Sequence[str],
+) -> str | None:
+    """The entry that a part surely names in the first of its wordings that does."""
+    for shares in wordings:
+        best = int(shares.argmax())
+        sure = _SURE_OF_MOVEMENT if _is_movement(entries[best]) else _SURE
+        if _share_of(part, shares, entries) >= sure and whole[best].exp() >= _HEARD:
+            return entries[best]
+    return None
 
 
 def _share_of(part: Part, shares: Float[Tensor, " e"], entries: Sequence[str]) -> float:

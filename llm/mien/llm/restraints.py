@@ -19,7 +19,7 @@ from torch import Tensor
 
 from mien.arkit import CHANNEL_NAMES
 from mien.data_synth.lexicon import TRACKS, Entry, Lexicon, Units
-from mien.llm.orders import THEN
+from mien.llm.parts import THEN
 
 Binds = Literal["all", "first", "later"]
 
@@ -92,7 +92,7 @@ _DEEDS: Mapping[str, Units] = {  # by words, as patterns
     "squint(?:s|ing)?": {"eyeSquint": 0.4},
     "nod(?:s|ding)?": {"headPitch": 0.2},
     "tilt(?:s|ing)?": {"headRoll": 0.1},
-    "(?:scream|shout|yell)(?:s|ing)?|sob(?:s|bing)?": {"jawOpen": 0.3},
+    "sob(?:s|bing)?": {"jawOpen": 0.3},
     "look(?:s|ing)? down": {"+headPitch": 0.12, "+gazePitch": 0.3},
 }
 
@@ -126,8 +126,11 @@ _FORBIDDING = (
     "(?:{keep}|{leave}) (?:{the} )?{part} {still}",
     "{leave} (?:{the} )?{part} (?:alone|be|out of (?:it|this)|as (?:it is|they are))",
     "{part} {stay} {still}",
-    "{part} (?:(?:must|should|may|will|can) )?(?:{not}|not) (?:mov|join|chang|turn)(?:es?|s|ing)?",
+    "{part} (?:(?:must|should|may|will|can) )?(?:{not}|not|{wont}) "
+    "(?:mov|join|chang|turn)(?:es?|s|ing)?(?! otherwise)",
     "{part} do(?:es|ing)? nothing",
+    "(?:{the} )?{part}(?: (?:is|are))? (?:(?:perfectly|completely|totally) )?"
+    "(?P<how>frozen|asleep|motionless|unmoving)(?! (?:in (?!place)|open|wide|mid))",
     "(?:but|and) not {move} {the} {part}",
     "{part} (?:{not}|not) (?P<act>open|part)(?:s|ing)?",
     "{wont} (?P<end>clos|shut)(?:es?|s|ing)?(?: {the})? (?P<part>eyes?)",
@@ -135,7 +138,7 @@ _FORBIDDING = (
     "{wont} (?:put|stick|poke)(?:s|ing)?(?: out)?(?: {the})? (?P<part>tongue)",
     "without {the} (?P<part>eyes|brows?|eyebrows?|mouth|lips|head|teeth)(?=[,.;:!)]|$)",
     "nothing (?:a?round|about|in) {the} {part}",
-    "no {part} (?:mov(?:ement|ements|ing)|(?:turn|tilt)(?:s|ing)?)",
+    "no {part} (?:move?(?:ments?|ing)|moving|(?:turn|tilt)(?:s|ing)?)",
     "{part} (?P<how>open) (?:the whole|all the) (?:time|while)",
     "{not} let {the} {part} (?:(?:pop|fall|come|slip|go) )?(?P<end>clos|shut|open|mov|turn|drop)"
     "(?:es?|s)?",
@@ -153,7 +156,7 @@ _ALLOWING = (
     "(?:{the} )?{part} (?:only|alone)(?! (?:just|for|a|half))",
 )
 _NOT_DOING = (
-    "(?:{not}|no) (?P<deed>{deeds})",
+    "(?:{not}|no|zero) (?P<deed>{deeds})",
     "(?:nobody(?: at the \\w+)?|no one) (?:may|must|can|should|will) see (?:a|the|your) "
     "(?P<deed>{deeds})",
 )
