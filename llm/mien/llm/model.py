@@ -395,7 +395,7 @@ class MotionLanguageModel:
             sizes = [len(part.wordings) for part in spoken]
             own = [next(wordings) for _ in range(sum(sizes) + len(denied))]
             named = self._prefix.name(own) if own else torch.empty(0, len(entries))
-            *of_parts, of_denied = named.split([*sizes, len(denied)])
+            *of_parts, of_denied = torch.split(named, [*sizes, len(denied)])
             found = restraints(text) + forbidden(denied, of_denied, entries)
             barred = barred_entries(found, entries)
             codes = None if self._poses is None else barred_codes(found, self._poses)
