@@ -11,7 +11,7 @@ from tests.llm.llm_world import make_language_model
 from mien.llm import MotionLanguageModel
 from mien.llm.composer import Composer
 from mien.llm.drive import run_all
-from mien.llm.orders import Named, Order, insist, named_orders, put_in_row, unmet
+from mien.llm.orders import Named, Order, asked_for, insist, named_orders, put_in_row, unmet
 from mien.llm.parts import Part, spoken_parts
 from mien.llm.plan import Line, parse_lines
 
@@ -85,6 +85,23 @@ def test_what_tells_by_itself_that_something_is_not_done_is_named() -> None:
     held = _named(parts, torch.stack([_names(1, 0, 0), nods]), EVEN, sides).orders
     assert [order.entry for order in held] == ["stifle-laugh", "nod"]
     assert _named(parts, torch.stack([_names(0, 1, 0), nods]), EVEN, sides).orders == ()
+
+
+def test_one_thing_is_all_where_all_else_is_denied() -> None:
+    parts = spoken_parts("turn without a smile")
+    names = torch.stack([_names(0, 1, 0), _names(1, 0, 0)])
+    barred = torch.tensor([True, False, False])
+    assert _named(parts, names, EVEN, SIDES, barred) == Named((Order("turn-left", False),), True)
+    assert _named(parts, names, EVEN, SIDES) == Named((), False)  # nothing is known to be denied
+    also = spoken_parts("turn without a smile, brows up")
+    names = torch.stack([_names(0, 1, 0), _names(1, 0, 0), _names(1, 0, 0)])
+    assert _named(also, names, EVEN, SIDES, barred).orders == ()  # nor is it all that was asked
+
+
+def test_what_parts_ask_for_is_told_from_what_they_deny() -> None:
+    parts = spoken_parts("turn, no brows up, like a hawk")
+    names = [row[None] for row in (_names(0, 1, 0), _names(1, 0, 0), _names(0, 0, 1))]
+    assert asked_for(parts, names, list(SIDES)).tolist() == [False, True, False]
 
 
 def test_what_is_said_beside_the_point_hides_no_name() -> None:

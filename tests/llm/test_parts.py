@@ -35,7 +35,16 @@ from mien.llm.parts import spoken_parts
         ),
         (
             "stare without once blinking, then nod",
-            [("stare without once blinking", False), ("nod", True)],
+            [("stare", False), ("without once blinking", False), ("nod", True)],
+        ),
+        ("gasp w/o moving", [("gasp", False), ("without moving", False)]),
+        (
+            "wink with the left eye only and nod",
+            [("wink with the left eye only", False), ("nod", False)],
+        ),
+        (
+            "tilt to your right and after to your left",
+            [("tilt to your right", False), ("to your left", True)],
         ),
         (
             "turn your head and after it your eyes",

@@ -8,9 +8,16 @@ from tests.llm.llm_world import make_language_model
 from mien.arkit import CHANNEL_NAMES
 from mien.data_synth.free_wording import FreeWording
 from mien.data_synth.lexicon import Lexicon
+from mien.llm import MotionLanguageModel
 from mien.llm.plan import parse_lines
 from mien.llm.prepare import measure_poses
-from mien.llm.restraints import barred_codes, barred_entries, restraints
+from mien.llm.restraints import (
+    Restraint,
+    barred_codes,
+    barred_entries,
+    keep_their_look,
+    restraints,
+)
 from mien.llm.storage import read_poses, shipped_folder
 from mien.tokenizer import MotionTokenizer
 
@@ -197,3 +204,29 @@ def test_a_plan_keeps_to_what_is_allowed() -> None:
         assert not {line.entry for line in parse_lines(score)} & barred
         assert list(model.stream_motion(text, 6.0, seed=seed)) == codes.tolist()
     assert torch.equal(prompt.bars(5), prompt.barred[1])  # type: ignore[arg-type]
+
+
+def test_who_asks_for_it_sees_what_is_left_of_it() -> None:
+    def kept(text: str, *names: str) -> list[bool]:
+        return keep_their_look(restraints(text), names).tolist()
+
+    assert kept("gasp without moving your eyebrows", "gasp", "raise-brows") == [True, False]
+    assert kept("laugh, but keep your mouth shut", "laugh", "jaw-open") == [True, False]
+    assert kept("nod without moving your head", "nod", "smile") == [False, True]
+    never = [Restraint({"mouthSmile": 0.5}, entries=frozenset({"gasp"}))]
+    assert keep_their_look(never, ["gasp"]).tolist() == [False]  # forbidden by its name
+    assert keep_their_look([], ["nod"]).tolist() == [True]
+
+
+def test_a_mouth_that_must_not_open_may_do_all_else() -> None:
+    (only,) = restraints("cheeks full of air, don't let the mouth pop open")
+    assert set(only.tracks) == {"jawOpen", "tongueOut"}
+
+
+def test_the_model_plans_what_is_asked_for_and_moves_the_rest_of_the_face() -> None:
+    model = MotionLanguageModel.load()
+    (prompt,) = model.read_prompts(["gasp w/o lifting your eyebrows"])
+    gasp = model.vocabulary.entries.index("gasp")
+    assert [order.entry for order in prompt.orders] == ["gasp"]
+    assert not prompt.barred[0][gasp] and prompt.barred_codes is not None
+    assert prompt.barred[0][model.vocabulary.entries.index("raise-brows")]

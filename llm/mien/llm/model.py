@@ -20,7 +20,7 @@ from mien.llm.denials import forbidden, spoken_denials
 from mien.llm.drive import run_all, stream_steps
 from mien.llm.editing import Edit, Editor, Misfit, frames_between
 from mien.llm.lexical import LexicalReader
-from mien.llm.orders import named_orders
+from mien.llm.orders import asked_for, named_orders
 from mien.llm.parts import spoken_parts
 from mien.llm.plan import (
     FPS,
@@ -34,7 +34,7 @@ from mien.llm.plan import (
 )
 from mien.llm.prefix import Prompt, Wording, WordPrefix, shared_names
 from mien.llm.reader import Reader
-from mien.llm.restraints import barred_codes, barred_entries, restraints
+from mien.llm.restraints import barred_codes, barred_entries, keep_their_look, restraints
 from mien.llm.sampling import Sampling
 from mien.llm.session import IDLE, MotionSession
 from mien.llm.storage import (
@@ -56,6 +56,7 @@ MAX_SECONDS = 120.0
 INSTRUCTION = "Describe the face."
 BATCH = 32
 MAX_TAKES = 16
+_ASKED = 0.5  # the share of a prompt that an entry answers which is surely asked for
 # How well each of several motions, codes of one length, shows a score; the highest is the best.
 Marks = Callable[[str, Int[Tensor, "n t"]], Sequence[float]]
 
@@ -398,6 +399,12 @@ class MotionLanguageModel:
             *of_parts, of_denied = torch.split(named, [*sizes, len(denied)])
             found = restraints(text) + forbidden(denied, of_denied, entries)
             barred = barred_entries(found, entries)
+            if barred:
+                asked = asked_for(spoken, of_parts, entries)
+                if prompt.names is not None and not spoken:
+                    asked |= prompt.names >= math.log(_ASKED)
+                asked &= keep_their_look(found, entries)
+                barred = tuple(mask & ~asked for mask in barred)
             codes = None if self._poses is None else barred_codes(found, self._poses)
             prompt = replace(prompt, barred=barred, barred_codes=codes)
             if spoken and prompt.names is not None:

@@ -6,7 +6,7 @@ out at times.
 
 import itertools
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -111,17 +111,20 @@ def named_orders(
         barred: Entries that the prompt forbids.
     """
     found: list[Order] = []
-    follows, is_all = False, True
+    follows, is_all, is_barred = False, True, False
     for part, wordings in zip(parts, names, strict=True):
         follows = follows or part.follows  # what is not sure may stand between
         if not part.core:
             continue
-        entry = _surely_named(part, wordings, whole, list(entry_sides))
+        entry = _best(part, wordings, list(entry_sides), whole)
         if _UNDONE.search(part.core) and entry != _NOT_TO:
             continue
         order = _once_more(part, found, entry_sides)
-        if order is None and entry is not None and not _bars(barred, entry, entry_sides):
-            order = _named(part, entry, found, entry_sides)
+        if order is None and entry is not None:
+            if barred is None or not barred[list(entry_sides).index(entry)]:
+                order = _named(part, entry, found, entry_sides)
+            else:
+                is_barred = True
         if order is not None:
             follows = follows and bool(found)
             beside = part.beside and bool(found) and not follows
@@ -131,24 +134,35 @@ def named_orders(
             found.append(replace(order, follows=follows, beside=beside, holds=holds))
             follows = False
         is_all = is_all and (entry is not None or order is not None)
-    return Named(tuple(found), is_all) if len(found) > 1 else Named((), False)
+    is_one = len(found) == 1 and is_all and barred is not None and not is_barred
+    is_enough = len(found) > 1 or is_one
+    return Named(tuple(found), is_all) if is_enough else Named((), False)
 
 
-def _bars(barred: Bool[Tensor, " e"] | None, entry: str, entries: Iterable[str]) -> bool:
-    return barred is not None and bool(barred[list(entries).index(entry)])
+def asked_for(
+    parts: Sequence[Part], names: Sequence[Float[Tensor, "w e"]], entries: Sequence[str]
+) -> Bool[Tensor, " e"]:
+    """Which entries parts of a prompt name, whatever the whole sounds like."""
+    asked = torch.zeros(len(entries), dtype=torch.bool)
+    for part, wordings in zip(parts, names, strict=True):
+        entry = _best(part, wordings, entries)
+        if entry is not None and part.core and _UNDONE.search(part.core) is None:
+            asked[entries.index(entry)] = True
+    return asked
 
 
-def _surely_named(
+def _best(
     part: Part,
     wordings: Float[Tensor, "w e"],
-    whole: Float[Tensor, " e"],
     entries: Sequence[str],
+    whole: Float[Tensor, " e"] | None = None,
 ) -> str | None:
-    """The entry that a part surely names in the first of its wordings that does."""
+    """The entry that a part surely names, in the first of its wordings that does."""
     for shares in wordings:
         best = int(shares.argmax())
         sure = _SURE_OF_MOVEMENT if _is_movement(entries[best]) else _SURE
-        if _share_of(part, shares, entries) >= sure and whole[best].exp() >= _HEARD:
+        is_heard = whole is None or whole[best].exp() >= _HEARD
+        if is_heard and _share_of(part, shares, entries) >= sure:
             return entries[best]
     return None
 

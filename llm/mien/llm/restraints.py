@@ -57,6 +57,7 @@ _CHANNELS: Mapping[str, Sequence[str]] = {  # what tracks are called in curves
     "-jawSide": ("jawRight",),
 }
 _LEEWAY = 1.5  # how much more the rest of the face may show where one part "only" is to move
+_MAIN = 0.6  # of its strongest track: what an entry must keep to be seen as itself
 _IDLE = 0.25  # share of what bars an entry that may show beside others,
 _IDLE_HEAD = 0.1  # and of the head, whose least turn shows
 _NOUNS: Mapping[str, str] = {
@@ -244,6 +245,23 @@ def barred_entries(
     return tuple(masks)
 
 
+def keep_their_look(found: Sequence[Restraint], entries: Sequence[str]) -> Bool[Tensor, " e"]:
+    """Which entries are still to be seen where restraints keep part of the face from them.
+
+    A gasp without the brows is one of mouth and eyes; a nod that does not move the head is none.
+    """
+    shown = _shown(tuple(entries))
+    free = np.ones_like(shown, bool)
+    forbidden = np.zeros(len(entries), bool)
+    for each in found:
+        forbidden |= np.isin(entries, list(each.entries))
+        for look in each.looks:
+            free &= shown < _most(look)
+    most = shown.max(axis=(1, 2))
+    left = np.where(free, shown, 0.0).max(axis=(1, 2))
+    return torch.from_numpy((left >= _MAIN * most) & ~forbidden)
+
+
 def barred_codes(
     found: Sequence[Restraint], poses: Float[ndarray, "c channel"]
 ) -> Bool[Tensor, " c"] | None:
@@ -321,6 +339,8 @@ def _forbidden(match: re.Match[str]) -> Units:
         return _HELD["eyes", "open"]
     if part == "head" and words.get("end") in ("hang", "drop", "lower", "bow"):
         return _HELD["head", "up"]
+    if words.get("end") == "open" and part != "eyes":
+        return _OPENING if part in ("mouth", "jaw", "teeth") else {}
     if "act" in words and (part != "teeth" or words["act"] == "part"):
         return _OPENING if part in ("mouth", "jaw", "teeth") else {}
     return _HELD.get((part, words.get("how", "still")), _PARTS[part])
