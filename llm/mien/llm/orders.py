@@ -6,7 +6,7 @@ out at times.
 
 import itertools
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -110,33 +110,40 @@ def named_orders(
         entry_sides: The entries, with the sides that each can have.
         barred: Entries that the prompt forbids.
     """
+    entries = list(entry_sides)
+    forbidden = set() if barred is None else {entries[i] for i in barred.nonzero()[:, 0]}
     found: list[Order] = []
-    follows, is_all, is_barred = False, True, False
+    follows, is_all, is_free = False, True, True
     for part, wordings in zip(parts, names, strict=True):
         follows = follows or part.follows  # what is not sure may stand between
-        if not part.core:
-            continue
-        entry = _best(part, wordings, list(entry_sides), whole)
-        if _UNDONE.search(part.core) and entry != _NOT_TO:
+        entry = _best(part, wordings, entries, whole)
+        if not part.core or (_UNDONE.search(part.core) and entry != _NOT_TO):
             continue
         order = _once_more(part, found, entry_sides)
-        if order is None and entry is not None:
-            if barred is None or not barred[list(entry_sides).index(entry)]:
-                order = _named(part, entry, found, entry_sides)
-            else:
-                is_barred = True
+        if order is None and entry is not None and entry not in forbidden:
+            order = _named(part, entry, found, entry_sides)
         if order is not None:
-            follows = follows and bool(found)
-            beside = part.beside and bool(found) and not follows
-            holds = _HOLDS.search(part.text) is not None
-            if holds and _LASTING.get(order.entry) in entry_sides:
-                order = replace(order, entry=_LASTING[order.entry])
-            found.append(replace(order, follows=follows, beside=beside, holds=holds))
+            found.append(_placed(order, part, follows and bool(found), bool(found), entry_sides))
             follows = False
         is_all = is_all and (entry is not None or order is not None)
-    is_one = len(found) == 1 and is_all and barred is not None and not is_barred
-    is_enough = len(found) > 1 or is_one
-    return Named(tuple(found), is_all) if is_enough else Named((), False)
+        is_free = is_free and entry not in forbidden
+    is_one = len(found) == 1 and is_all and is_free and barred is not None
+    return Named(tuple(found), is_all) if len(found) > 1 or is_one else Named((), False)
+
+
+def _placed(
+    order: Order, part: Part, follows: bool, is_later: bool, entries: Container[str]
+) -> Order:
+    """An order with where its part says it comes, and for how long."""
+    holds = _HOLDS.search(part.text) is not None
+    entry = _LASTING.get(order.entry, order.entry) if holds else order.entry
+    return replace(
+        order,
+        entry=entry if entry in entries else order.entry,
+        follows=follows,
+        beside=part.beside and is_later and not follows,
+        holds=holds,
+    )
 
 
 def asked_for(
