@@ -179,7 +179,7 @@ class TrainLanguageModel:
     """Steps of the small reader that tells how many things a prompt asks for."""
     lexical_steps: int = 2400
     """Steps of the reader that names by words alone; 0 keeps that of --warm-start."""
-    tuning_steps: int = 2200
+    tuning_steps: int = 1500
     """Steps of the encoder that names are read with; 0 keeps that of --warm-start."""
     text_steps: int = 2200
     """Steps on texts alone (built-in base only)."""

@@ -135,10 +135,10 @@ class TrainLlmConfig:
     )
     lexical_batch: int = 256
     tuning: Schedule = field(
-        default_factory=lambda: Schedule(2200, 1e-3, final=0.02, weight_decay=0.01)
+        default_factory=lambda: Schedule(1500, 1e-3, final=0.02, weight_decay=0.01)
     )
     tuning_variation: Variation = field(
-        default_factory=lambda: Variation(word_noise=0.0, hide_static=0.1, drop_word=0.0)
+        default_factory=lambda: Variation(word_noise=0.25, hide_static=0.3, drop_word=0.0)
     )
     text: Schedule = field(default_factory=lambda: Schedule(2200, 4e-3, rule="muon"))
     mixed: Schedule = field(default_factory=lambda: Schedule(3000, 3e-3, rule="muon", final=0.02))

@@ -23,7 +23,7 @@ from mien.llm.prefix import SentenceReader
 from mien.llm.storage import ENCODER
 from mien.llm.word_encoder import WordEncoder, mean_pieces
 
-RANK = 48
+RANK = 16
 LAYERS = (2, 3, 4, 5)  # of six: what lies below knows words, what lies above sentences
 _DROPOUT = 0.1  # of hidden values while learning
 _ORIGIN = "sentence-transformers/all-MiniLM-L6-v2"
