@@ -15,10 +15,9 @@ from torch import Tensor
 from mien.arkit import other_side
 from mien.data_synth.lexicon import Entry, Lexicon
 from mien.llm.parts import PARTS
-from mien.llm.restraints import Binds, Restraint, bound
+from mien.llm.restraints import MAIN, Binds, Restraint, bound
 
 _SURE = 0.9  # the share of what is denied that its entry must answer
-_MAIN = 0.6  # of its strongest track: what else an entry shows as strongly is its look
 _LEFT = 0.5  # the share of that which may show
 _MOST_WORDS = 6
 _FACE = f"(?:{PARTS}|forehead|nostrils?|teeth|tooth|corners?)"
@@ -143,7 +142,7 @@ def _look(entry: Entry) -> dict[str, float]:
     if entry.wave or entry.steps:
         return {}
     most = max(map(abs, entry.units.values()), default=0.0)
-    main = {track: value for track, value in entry.units.items() if abs(value) >= _MAIN * most}
+    main = {track: value for track, value in entry.units.items() if abs(value) >= MAIN * most}
     if any(other_side(track) not in (None, *main) for track in main):
         return {}
     return {re.sub("(?:Left|Right)$", "", track): value for track, value in main.items()}

@@ -117,7 +117,7 @@ def named_orders(
     for part, wordings in zip(parts, names, strict=True):
         follows = follows or part.follows  # what is not sure may stand between
         entry = _best(part, wordings, entries, whole)
-        if not part.core or (_UNDONE.search(part.core) and entry != _NOT_TO):
+        if not part.core or (_denies(part) and entry != _NOT_TO):
             continue
         order = _once_more(part, found, entry_sides)
         if order is None and entry is not None and entry not in forbidden:
@@ -129,6 +129,11 @@ def named_orders(
         is_free = is_free and entry not in forbidden
     is_one = len(found) == 1 and is_all and is_free and barred is not None
     return Named(tuple(found), is_all) if len(found) > 1 or is_one else Named((), False)
+
+
+def _denies(part: Part) -> bool:
+    """Whether a part says that something is not done."""
+    return _UNDONE.search(part.core) is not None
 
 
 def _placed(
@@ -153,7 +158,7 @@ def asked_for(
     asked = torch.zeros(len(entries), dtype=torch.bool)
     for part, wordings in zip(parts, names, strict=True):
         entry = _best(part, wordings, entries)
-        if entry is not None and part.core and _UNDONE.search(part.core) is None:
+        if entry is not None and part.core and not _denies(part):
             asked[entries.index(entry)] = True
     return asked
 

@@ -4,8 +4,7 @@ import re
 from dataclasses import dataclass
 
 _MOST_PARTS = 9  # a longer text tells a story
-THEN = r"then|finally|next|un(?:til|til+)|'?til+|afterwards?|after (?:it|that|this|which)"
-_AFTER = r"(?<=and )after(?= to\b)"  # "to your right and after to your left"
+THEN = r"then|finally|next|(?:un)?til+|afterwards?|after (?:it|that|this|which)"
 _SOMEONE = r"(?:you|u|i|he|she|they)\b"
 _ONCE = r"(?<!at )(?<!without )(?<!not )(?<!never )(?<!even )once(?! (?:more|again|or twice)\b)"
 _SINCE = rf"(?:only )?(?:after|{_ONCE}|as soon as)(?= (?:{_SOMEONE}|\w+ing\b))"  # what came first
@@ -26,10 +25,13 @@ _WITH = (  # not what it is done with ("say no with your head")
     rf"with(?! (?:(?:just|only|both) )?(?:{WHOSE}) (?:(?:left|right|whole) )?(?:{PARTS}|forehead)"
     r"(?: (?:only|alone))?\s*(?:$|[,.;:!?)\n]|\b(?:and|but|then|n|while|to|like)\b))"
 )
+_AND_AFTER = re.compile(  # "to your right and after to your left"
+    rf"\band after(?= (?:to|{_SOMEONE}|\w+ing)\b)", re.IGNORECASE
+)
 _WITHOUT = re.compile(r"\s(?:w/o|w/out)\b", re.IGNORECASE)
 _JOINT = re.compile(
     r"\s*(?:[,;.!?:+&>/\n()\"“”]|->|→|\s[-–—]\s|\s(?=(?:without|minus|sans)\b)"
-    rf"|\b(?:and|n|while|{_WITH}|plus|{_SINCE}|{_AS}|but|{_OVER}|{_AFTER}|{_SOONER_OR_LATER})\b)+\s*",
+    rf"|\b(?:and|n|while|{_WITH}|plus|{_SINCE}|{_AS}|but|{_OVER}|{_SOONER_OR_LATER})\b)+\s*",
     re.IGNORECASE,
 )
 _DEEDS = "wink|blink|smirk|look|glance|tilt|turn"
@@ -42,9 +44,9 @@ _FROM_TO = re.compile(  # "goes from calm to furious", but not from left to righ
 _UNPARTED = re.compile(  # "once you have nodded you wink"
     rf"^(\W*(?:{_SINCE}|before) (you|u|i|he|she|they)\b[^,;.!?]*?) (?=\2\b)", re.IGNORECASE
 )
-_EARLIER = re.compile(r"\b(?:(?<!and )after|once|as soon as)\s*$", re.IGNORECASE)
+_EARLIER = re.compile(r"\b(?:after|once|as soon as)\s*$", re.IGNORECASE)
 _LATER = re.compile(r"\bbefore\s*$", re.IGNORECASE)
-_BEHIND = re.compile(rf"[.;?!\n]|->|→|\b(?:and after|{_SOONER_OR_LATER})\b", re.IGNORECASE)
+_BEHIND = re.compile(rf"[.;?!\n]|->|→|\b(?:{_SOONER_OR_LATER})\b", re.IGNORECASE)
 _BESIDE = re.compile(r"\b(?:while|with|as|over|under|above|beneath)\b", re.IGNORECASE)
 _AT_ONCE = re.compile(
     r"\b(?:(?:at )?the same time|(?:both|all) at once|(?:both|all) together|simultaneously"
@@ -137,7 +139,7 @@ def spoken_parts(text: str) -> tuple[Part, ...]:
 
 def _cut(text: str) -> list[tuple[str, str]]:
     """The words of each part, with what joins them to those before; what comes first is first."""
-    text = _WITHOUT.sub(" without", text)
+    text = _AND_AFTER.sub("and then", _WITHOUT.sub(" without", text))
     text = _FROM_TO.sub(r"\1then ", _UNJOINED.sub(r"\1, ", _UNPARTED.sub(r"\1, ", text)))
     cut: list[tuple[str, str]] = []
     at, joint = 0, ""

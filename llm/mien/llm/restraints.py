@@ -57,7 +57,7 @@ _CHANNELS: Mapping[str, Sequence[str]] = {  # what tracks are called in curves
     "-jawSide": ("jawRight",),
 }
 _LEEWAY = 1.5  # how much more the rest of the face may show where one part "only" is to move
-_MAIN = 0.6  # of its strongest track: what an entry must keep to be seen as itself
+MAIN = 0.6  # of its strongest track: what an entry must keep to be seen as itself
 _IDLE = 0.25  # share of what bars an entry that may show beside others,
 _IDLE_HEAD = 0.1  # and of the head, whose least turn shows
 _NOUNS: Mapping[str, str] = {
@@ -259,7 +259,7 @@ def keep_their_look(found: Sequence[Restraint], entries: Sequence[str]) -> Bool[
             free &= shown < _most(look)
     most = shown.max(axis=(1, 2))
     left = np.where(free, shown, 0.0).max(axis=(1, 2))
-    return torch.from_numpy((left >= _MAIN * most) & ~forbidden)
+    return torch.from_numpy((left >= MAIN * most) & ~forbidden)
 
 
 def barred_codes(
